@@ -1,0 +1,268 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of every client that no configuration moves.
+const (
+	dialTimeout      = 10 * time.Second // look-up and all tries of one connection
+	lookupTimeout    = 5 * time.Second
+	handshakeTimeout = 5 * time.Second
+	idleTimeout      = 90 * time.Second // also how long an address judged once may be used
+	maxHeaderBytes   = 16 << 10
+	cachedURLs       = 10_000
+	cachedURLBytes   = 1 << 10 // longer URLs are judged each time, so that the cache stays small
+)
+
+// Resolver looks names up. *net.Resolver is one.
+type Resolver interface {
+	// LookupNetIP gets network "ip" and the name in absolute form, with a trailing dot, so that no
+	// search list applies.
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Config is what [New] makes a [Client] of. The zero value is the safe default.
+type Config struct {
+	// Policy says what may be called. New copies it.
+	Policy Policy
+
+	// RootCAs are the roots that servers are verified with; nil: the system's. To add a root to the
+	// system's, start from [x509.SystemCertPool]. New copies the pool.
+	RootCAs *x509.CertPool
+
+	// Timeout bounds a whole attempt, the reading of the body included. Zero: 15 s.
+	// A shorter deadline of the request's context wins.
+	Timeout time.Duration
+
+	// UserAgent is sent by Probe; requests given to Do bring their own. Empty: "ringback".
+	UserAgent string
+
+	// Resolver is asked for every name; nil: [net.DefaultResolver].
+	Resolver Resolver
+
+	// DialContext, for tests, opens the connection in place of a [net.Dialer]. It is called with network
+	// "tcp" and an ip:port that was judged already, and must obey ctx. It replaces the second
+	// check, on the socket itself.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// MaxIdleConns bounds the idle connections kept in all; zero: 1,024.
+	MaxIdleConns int
+	// MaxIdleConnsPerHost bounds those of one host and port; zero: 64.
+	MaxIdleConnsPerHost int
+	// MaxConnsPerHost bounds the connections of one host and port, busy ones included, requests
+	// beyond wait for one; zero: no bound, the caller's cap on what is in flight is the bound.
+	MaxConnsPerHost int
+
+	// HTTP1Only offers no HTTP/2.
+	HTTP1Only bool
+}
+
+// Client is the guarded HTTP client. Make one with [New] and share it: probes, test sends and
+// deliveries use the same. Safe for concurrent use.
+type Client struct {
+	policy    Policy
+	timeout   time.Duration
+	userAgent string
+	dialer    *dialer
+	transport *http.Transport
+	urls      recent[string, URL]
+	hosts     recent[endpoint, struct{}]
+}
+
+// endpoint is what of a parsed URL decides about its host and port.
+type endpoint struct{ scheme, host string }
+
+// New makes a client. An unusable configuration is an error wrapped in [ErrConfig].
+func New(config Config) (*Client, error) {
+	if err := config.Policy.Validate(); err != nil {
+		return nil, err
+	}
+	if config.Timeout < 0 || config.MaxIdleConns < 0 || config.MaxIdleConnsPerHost < 0 || config.MaxConnsPerHost < 0 {
+		return nil, fmt.Errorf("%w: negative bound", ErrConfig)
+	}
+	roots := config.RootCAs
+	if roots != nil {
+		roots = roots.Clone()
+	}
+	c := &Client{
+		policy: Policy{
+			AllowNetworks: slices.Clone(config.Policy.AllowNetworks),
+			AllowPorts:    slices.Clone(config.Policy.AllowPorts),
+			AllowHTTP:     config.Policy.AllowHTTP,
+			DenyNetworks:  slices.Clone(config.Policy.DenyNetworks),
+		},
+		timeout:   orDefault(config.Timeout, 15*time.Second),
+		userAgent: orDefault(config.UserAgent, "ringback"),
+		urls:      recent[string, URL]{half: cachedURLs / 2},
+		hosts:     recent[endpoint, struct{}]{half: cachedURLs / 2},
+	}
+	c.dialer = newDialer(&c.policy, config.Resolver, config.DialContext)
+	c.transport = &http.Transport{
+		Proxy:                  nil, // never the environment's: the guard would judge the proxy's address
+		DialContext:            c.dialer.DialContext,
+		TLSHandshakeTimeout:    handshakeTimeout,
+		ResponseHeaderTimeout:  c.timeout,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true, // sends no Accept-Encoding and inflates nothing
+		MaxIdleConns:           orDefault(config.MaxIdleConns, 1024),
+		MaxIdleConnsPerHost:    orDefault(config.MaxIdleConnsPerHost, 64),
+		MaxConnsPerHost:        config.MaxConnsPerHost,
+		WriteBufferSize:        4 << 10,
+		ReadBufferSize:         4 << 10,
+		ForceAttemptHTTP2:      !config.HTTP1Only, // a DialContext of our own turns it off otherwise
+		TLSClientConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			RootCAs:            roots,
+			ClientSessionCache: tls.NewLRUClientSessionCache(256),
+		},
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout:           15 * time.Second, // a connection that reads nothing for so long is asked
+			PingTimeout:               10 * time.Second,
+			WriteByteTimeout:          10 * time.Second,
+			MaxReceiveBufferPerStream: 64 << 10,
+			MaxDecoderHeaderTableSize: 4 << 10,
+			MaxReadFrameSize:          16 << 10,
+		},
+	}
+	if config.HTTP1Only {
+		c.transport.Protocols = new(http.Protocols)
+		c.transport.Protocols.SetHTTP1(true)
+	}
+	return c, nil
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// Check is [Policy.Check] under the client's policy, with a cache of accepted URLs in front.
+func (c *Client) Check(raw string) (URL, error) {
+	if u, found := c.urls.get(raw); found {
+		return u, nil
+	}
+	u, err := c.policy.check(raw)
+	if err != nil {
+		return URL{}, err
+	}
+	if len(raw) <= cachedURLBytes {
+		c.urls.put(strings.Clone(raw), u)
+	}
+	return u, nil
+}
+
+// Do sends one request and returns its answer, whatever the status: nothing is followed, no error is
+// made of a status, and net/http resends nothing whose first byte was written. The URL is judged
+// before; so are Host, which may not differ from the URL's, and the absence of Idempotency-Key.
+// The caller closes the body, best through [ReadBounded]. The body of a 101 answer is closed
+// and empty: it would be the raw connection, on which no time-out works.
+//
+// Errors match [ErrURL], [ErrIdempotencyKey], [ErrResolvedAddress], [ErrResolve], [ErrResponse], or
+// come from net/http without the URL in their text; [Classify] has a word for each.
+func (c *Client) Do(request *http.Request) (*http.Response, error) {
+	if err := c.checkRequest(request); err != nil {
+		if request.Body != nil {
+			request.Body.Close()
+		}
+		return nil, err
+	}
+	cancel := context.CancelFunc(nil)
+	ctx := request.Context()
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > c.timeout {
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		request = request.WithContext(ctx)
+	}
+	response, err := c.transport.RoundTrip(request)
+	if err != nil {
+		if cancel != nil {
+			cancel()
+		}
+		return nil, clean(err)
+	}
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		response.Body.Close()
+		response.Body = http.NoBody
+	}
+	switch {
+	case cancel == nil:
+	case response.Body == http.NoBody:
+		cancel()
+	default:
+		response.Body = &timedBody{ReadCloser: response.Body, cancel: cancel}
+	}
+	return response, nil
+}
+
+// timedBody frees the attempt's timer when the body is closed.
+type timedBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *timedBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel()
+	return err
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+
+// checkRequest judges what would be sent, part by part, so that nothing is put together or allocated
+// for a host that was accepted before.
+func (c *Client) checkRequest(request *http.Request) error {
+	u := request.URL
+	switch {
+	case u == nil || u.Opaque != "" || !c.policy.schemeAllowed(u.Scheme):
+		return refuse(ReasonScheme, "not https")
+	case u.User != nil:
+		return refuse(ReasonUserinfo, "user or password in the URL")
+	case len(u.Host)+len(u.Path)+len(u.RawPath)+len(u.RawQuery) > maxURLBytes:
+		return refuse(ReasonLength, "over 8,192 bytes")
+	case request.Host != "" && !strings.EqualFold(request.Host, u.Host):
+		return refuse(ReasonHost, "Host differs from the URL")
+	}
+	key := endpoint{u.Scheme, u.Host}
+	if _, found := c.hosts.get(key); !found {
+		if _, err := c.policy.checkAuthority(u.Scheme, lowerASCII(u.Host)); err != nil {
+			return err
+		}
+		c.hosts.put(endpoint{u.Scheme, strings.Clone(u.Host)}, struct{}{})
+	}
+	path := u.EscapedPath()
+	if path != "" && path[0] != '/' {
+		return refuse(ReasonSyntax, "path")
+	}
+	if err := checkTail(path); err != nil {
+		return err
+	}
+	if err := checkTail(u.RawQuery); err != nil {
+		return err
+	}
+	if u.Fragment != "" {
+		return refuse(ReasonSyntax, "fragment")
+	}
+	for name := range request.Header {
+		if (len(name) == len("Idempotency-Key") || len(name) == len("X-Idempotency-Key")) &&
+			(strings.EqualFold(name, "Idempotency-Key") || strings.EqualFold(name, "X-Idempotency-Key")) {
+			return ErrIdempotencyKey
+		}
+	}
+	return nil
+}
