@@ -1,0 +1,130 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ringback-go/ringback/registry"
+)
+
+// Config makes an [Engine].
+type Config struct {
+	// Store keeps the deliveries. Needed.
+	Store Store
+	// Registry keeps the subscriptions. Needed. The engine caches what it reads
+	// for a second at most; see [Engine.Registry].
+	Registry registry.Registry
+	// Dialects are the ways to talk, by the names that events and subscriptions
+	// use. Needed.
+	Dialects map[string]Dialect
+	// Client sends the requests. Needed; see registry/egress.
+	Client Client
+	// MaxInFlight bounds the deliveries that are sent and not durably settled;
+	// so many may be repeated after a kill. 0 is 64.
+	MaxInFlight int
+	// LeaseTTL is how long a lease lasts; it is extended three times as often.
+	// 0 is 30 s.
+	LeaseTTL time.Duration
+	// DrainTimeout is how long Run waits for attempts under way once its
+	// context is canceled. 0 is 10 s.
+	DrainTimeout time.Duration
+	// Poll is how often a store that is no [Waiter] is asked for work. 0 is
+	// 250 ms.
+	Poll time.Duration
+	// Logger takes what operators should know. Nil is slog.Default().
+	Logger *slog.Logger
+	// Now gives the wall clock for events, timestamps and signatures; due times
+	// go by the store's own clock. Nil is time.Now.
+	Now func() time.Time
+}
+
+// An Engine publishes events and posts them until they are accepted. Publish
+// and the methods on subscriptions may be used without Run, by any number of
+// goroutines; what they store waits for an engine that runs.
+type Engine struct {
+	cfg    Config
+	store  Store
+	reg    *registry.Cache
+	sender Sender
+	log    *slog.Logger
+	wakeup chan struct{}
+}
+
+// New makes an engine. It does no I/O and starts nothing.
+func New(cfg Config) (*Engine, error) {
+	switch {
+	case cfg.Store == nil:
+		return nil, errors.New("delivery: Config.Store is needed")
+	case cfg.Registry == nil:
+		return nil, errors.New("delivery: Config.Registry is needed")
+	case len(cfg.Dialects) == 0:
+		return nil, errors.New("delivery: Config.Dialects is needed")
+	case cfg.Client == nil:
+		return nil, errors.New("delivery: Config.Client is needed; registry/egress makes one that judges addresses")
+	case cfg.MaxInFlight < 0 || cfg.LeaseTTL < 0 || cfg.DrainTimeout < 0 || cfg.Poll < 0:
+		return nil, errors.New("delivery: a negative number in Config")
+	}
+	for name, d := range cfg.Dialects {
+		if d == nil || name == "" {
+			return nil, fmt.Errorf("delivery: Config.Dialects[%q] is nil or has no name", name)
+		}
+	}
+	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, 64)
+	cfg.LeaseTTL = cmp.Or(cfg.LeaseTTL, 30*time.Second)
+	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
+	cfg.Poll = cmp.Or(cfg.Poll, 250*time.Millisecond)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cache, ok := cfg.Registry.(*registry.Cache)
+	if !ok {
+		cache = registry.NewCache(cfg.Registry, 0)
+	}
+	return &Engine{
+		cfg:    cfg,
+		store:  cfg.Store,
+		reg:    cache,
+		sender: Sender{Client: cfg.Client, Dialects: cfg.Dialects, Now: cfg.Now},
+		log:    cfg.Logger,
+		wakeup: make(chan struct{}, 1),
+	}, nil
+}
+
+// Registry returns the registry as the engine sees it: what is changed through
+// it counts for the next attempt, what is changed otherwise within a second.
+func (e *Engine) Registry() registry.Registry { return e.reg }
+
+// Store returns the engine's store.
+func (e *Engine) Store() Store { return e.store }
+
+// Wake tells a running engine to look for work now. It is a hint, for those who
+// enqueued in a transaction of their own.
+func (e *Engine) Wake() {
+	select {
+	case e.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends until ctx is canceled and then drains: it leases nothing more,
+// gives back at once what it has not begun, waits DrainTimeout at most for the
+// attempts under way, cuts off the others and gives them back, too. It returns
+// nil after a drain that settled everything, and an error when it could not
+// begin or could not store the last outcomes. One Run at a time.
+func (e *Engine) Run(ctx context.Context) error {
+	if err := e.finishRemovals(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	r := newRun(ctx, e)
+	return r.loop(ctx)
+}

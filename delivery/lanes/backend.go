@@ -1,0 +1,175 @@
+package lanes
+
+import (
+	"context"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+// A Backend keeps the rows of a [Store]. It is rows only: which of them may be
+// sent, and when, is decided in the Store's memory. One Store uses a Backend at
+// a time. Commit is called by one goroutine at a time, Refill by one other, and
+// both may run at once.
+//
+// All times are microseconds since the Unix epoch.
+//
+// A row is unsettled from its Append until a Settle with Done or GiveUp, a
+// Kill or a Cancel. An unsettled row is indexed when Refill can find it: from
+// its Append on if Append.Index says so or it has a key, from a Spill, a retry
+// or a release on, and after Load always. Of the unsettled rows of one lane and
+// key all but the oldest are hidden from Refill and Load.
+type Backend interface {
+	// Load prepares for a new owner: all that the last one held is due as its
+	// Due says. It returns what waits, and the lanes' states.
+	Load(ctx context.Context) (Loaded, error)
+	// Commit does all of b, durably, or nothing, and fills in the results. An
+	// error that wraps delivery.ErrUnknown means that neither is known.
+	// Committing the same again must then be harmless.
+	Commit(ctx context.Context, b *Batch) error
+	// Refill reads, for each want, the first rows of a lane's class that are
+	// indexed, not hidden and due at now, in order of Due and Seq. It may return
+	// a state as old as the moment of the call.
+	Refill(ctx context.Context, now int64, wants []Want) ([]Found, error)
+	// HoldsAll reports that every row is in memory anyway: the Store then keeps
+	// all of them and never calls Refill.
+	HoldsAll() bool
+}
+
+// A Row is a delivery as the Store keeps it in memory.
+type Row struct {
+	// Seq orders rows by commit. The backend gives it.
+	Seq int64
+	// Delivery is shared with the backend and not changed; Attempts in it are
+	// those made when the row was read.
+	Delivery *delivery.Delivery
+	// Due is when it may be attempted; 0 for a row that goes ahead.
+	Due int64
+	// Expires is when it is dead; 0 is never.
+	Expires int64
+	// Attempts were made in all, Tries since the schedule began.
+	Attempts, Tries int
+}
+
+// Retry reports the row's class: whether it is other than a first try.
+func (r *Row) Retry() bool { return r.Attempts > 0 }
+
+// A Batch is what one transaction does, in the order of its fields.
+type Batch struct {
+	Now    int64
+	Append []*Append
+	Settle []*Settle
+	// Spill are rows that are to be indexed from now on.
+	Spill []int64
+	Lanes []LaneRow
+	Kill  []*Kill
+	Edit  []*Edit
+	// Low: every row with a smaller Seq is settled or indexed once the batch is
+	// committed. It never falls.
+	Low int64
+}
+
+// An Append stores a row.
+type Append struct {
+	Row
+	// Index says that memory does not hold the row.
+	Index bool
+	// Dead, not empty, settles it at once for this reason.
+	Dead string
+
+	// Duplicate is set by the backend when the ID is known: nothing was stored.
+	Duplicate bool
+	// Hidden is set by the backend when an older row of the lane and key is
+	// unsettled.
+	Hidden bool
+}
+
+// A Settle ends the attempt of a row.
+type Settle struct {
+	Row
+	// Indexed says whether the row is indexed.
+	Indexed bool
+	Result  delivery.Result
+	// NewDue, NewAttempts and NewTries are what a row that stays has from now on.
+	NewDue                int64
+	NewAttempts, NewTries int
+	Reason                string
+	Attempt               *delivery.Attempt // may be nil
+
+	// Next is set by the backend to the row of the same lane and key that this
+	// one had hidden, if any.
+	Next *Row
+}
+
+// LaneRow is a lane's stored state. One that IsDefault is not kept.
+type LaneRow struct {
+	Lane        string
+	Mode        delivery.LaneMode
+	Reason      string
+	MaxInFlight int
+	PerSecond   float64
+	NotBefore   int64
+}
+
+// IsDefault reports whether nothing about the lane was set.
+func (l LaneRow) IsDefault() bool {
+	return (l.Mode == delivery.LaneOpen || l.Mode == delivery.LaneAsIs) &&
+		l.MaxInFlight == 0 && l.PerSecond == 0 && l.NotBefore == 0
+}
+
+// A Kill makes indexed rows of a lane dead, hidden ones too, at most Limit of
+// them, and none that Except names.
+type Kill struct {
+	Lane, Reason string
+	Limit        int
+	Except       map[int64]bool
+
+	// Killed is set by the backend.
+	Killed int
+}
+
+// An Edit is an operator's wish for one delivery.
+type Edit struct {
+	ID string
+	// Cancel makes it dead with delivery.ReasonCancelled; otherwise it becomes
+	// due at the batch's Now and its Tries 0, whatever its state.
+	Cancel bool
+
+	// The backend sets Missing, or Settled if the row was settled before, and
+	// Row and Hidden as they are from now on.
+	Missing, Settled bool
+	Row              Row
+	Hidden           bool
+	// Next is the row that a canceled one had hidden, if any.
+	Next *Row
+}
+
+// A Want asks for rows of a lane: its first tries or its retries.
+type Want struct {
+	Lane  string
+	Retry bool
+	Limit int
+}
+
+// Found answers a Want.
+type Found struct {
+	Rows []*Row
+	// NextDue is the Due of the first row beyond Rows, 0 if there is none.
+	NextDue int64
+}
+
+// Loaded is what waits when a Store opens.
+type Loaded struct {
+	Heads []Head
+	Lanes []LaneRow
+	// NextSeq is greater than every Seq given so far.
+	NextSeq int64
+}
+
+// A Head is the first row of a lane's class.
+type Head struct {
+	Lane  string
+	Retry bool
+	Due   int64
+	// Ahead is how many rows of the lane go ahead and were never attempted.
+	Ahead int
+}

@@ -1,0 +1,177 @@
+package lanes
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+// An operation is what one caller wants stored. Its methods run under the
+// store's lock, in the order in which operations were queued.
+type operation interface {
+	state() *opState
+	// build adds to the batch, by the state of the lanes at this moment.
+	build(s *Store, b *Batch)
+	// apply brings memory up to date with what was committed.
+	apply(s *Store, b *Batch)
+	// revert undoes what build did to memory.
+	revert(s *Store, b *Batch)
+}
+
+type opState struct {
+	rows int   // how many rows it brings
+	now  int64 // the caller's time, 0 for the store's
+	done chan struct{}
+	err  error
+}
+
+func (o *opState) state() *opState { return o }
+
+// commit stores an operation together with all others that wait. Who finds
+// nobody committing does it for those who wait, and then passes the turn on; so
+// a batch grows while the one before it is being written, without a timer.
+func (s *Store) commit(ctx context.Context, o operation) error {
+	st := o.state()
+	st.done = make(chan struct{})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.queueMu.Lock()
+	s.queue = append(s.queue, o)
+	s.queueMu.Unlock()
+	select {
+	case <-st.done:
+		return st.err
+	case s.leader <- struct{}{}:
+	case <-ctx.Done():
+		if s.withdraw(o) {
+			return ctx.Err()
+		}
+		<-st.done // somebody is writing it this moment
+		return st.err
+	}
+	defer func() { <-s.leader }()
+	for {
+		select {
+		case <-st.done:
+			return st.err
+		default:
+			s.run(context.WithoutCancel(ctx), s.nextOps())
+		}
+	}
+}
+
+func (s *Store) withdraw(o operation) bool {
+	s.queueMu.Lock()
+	defer s.queueMu.Unlock()
+	i := slices.Index(s.queue, o)
+	if i < 0 {
+		return false
+	}
+	s.queue = slices.Delete(s.queue, i, i+1)
+	return true
+}
+
+// nextOps takes operations off the queue, at least one if there is any.
+func (s *Store) nextOps() []operation {
+	s.queueMu.Lock()
+	defer s.queueMu.Unlock()
+	n, rows := 0, 0
+	for n < len(s.queue) && (n == 0 || rows+s.queue[n].state().rows <= s.cfg.BatchRows) {
+		rows += s.queue[n].state().rows
+		n++
+	}
+	ops := s.queue[:n:n]
+	if s.queue = s.queue[n:]; len(s.queue) == 0 {
+		s.queue = nil
+	}
+	return ops
+}
+
+func (s *Store) run(ctx context.Context, ops []operation) {
+	err := s.runOnce(ctx, ops)
+	if err != nil && len(ops) > 1 && !errors.Is(err, delivery.ErrUnknown) {
+		for _, o := range ops { // one of them may be to blame, the others not
+			o.state().err = s.runOnce(ctx, []operation{o})
+			close(o.state().done)
+		}
+		return
+	}
+	for _, o := range ops {
+		if err != nil {
+			o.state().err = err
+		}
+		close(o.state().done)
+	}
+}
+
+func (s *Store) runOnce(ctx context.Context, ops []operation) error {
+	b := &Batch{}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return delivery.ErrClosed
+	}
+	for _, o := range ops {
+		b.Now = max(b.Now, o.state().now)
+	}
+	if b.Now == 0 {
+		b.Now = s.clock(zeroTime)
+	}
+	for _, o := range ops {
+		o.build(s, b)
+	}
+	spilled := s.stragglers(b)
+	empty := len(b.Append)+len(b.Settle)+len(b.Spill)+len(b.Lanes)+len(b.Kill)+len(b.Edit) == 0
+	s.mu.Unlock()
+
+	var err error
+	if !empty {
+		err = s.backend.Commit(ctx, b)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		for _, o := range slices.Backward(ops) {
+			o.revert(s, b)
+		}
+		return err
+	}
+	for _, r := range spilled {
+		r.indexed = true
+		if r.state != gone {
+			r.lane.inDB[r.class()]++
+		}
+	}
+	for _, o := range ops {
+		o.apply(s, b)
+	}
+	return nil
+}
+
+// stragglers has rows indexed that so many younger ones have passed that a
+// start would have to look far back for them.
+func (s *Store) stragglers(b *Batch) []*row {
+	for len(s.young) > 0 && (s.young[0].state == gone || s.young[0].indexed) {
+		s.young[0] = nil
+		s.young = s.young[1:]
+	}
+	b.Low = s.nextSeq
+	if len(s.young) > 0 {
+		b.Low = s.young[0].Seq
+	}
+	var spilled []*row
+	for _, r := range s.young {
+		if s.nextSeq-r.Seq <= s.cfg.Straggle || len(spilled) == 500 || r.state == settling {
+			break
+		}
+		if r.state != gone && !r.indexed {
+			spilled = append(spilled, r)
+			b.Spill = append(b.Spill, r.Seq)
+		}
+	}
+	return spilled
+}

@@ -1,0 +1,227 @@
+package lanes
+
+import (
+	"context"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+type laneOp struct {
+	opState
+	states []delivery.LaneState
+	before []lane // to undo
+	taken  []*row // rows of closed lanes
+	pushed []*row // rows of paused lanes
+}
+
+// SetLanes implements [delivery.Store].
+func (s *Store) SetLanes(ctx context.Context, now time.Time, states ...delivery.LaneState) error {
+	o := &laneOp{states: states}
+	if !now.IsZero() {
+		o.now = now.UnixMicro()
+	}
+	for i, st := range states {
+		if st.Lane == "" {
+			return &delivery.Error{Index: i, Field: "Lane", Err: delivery.ErrInvalid}
+		}
+	}
+	if len(states) == 0 {
+		return nil
+	}
+	if err := s.commit(ctx, o); err != nil {
+		return err
+	}
+	for _, st := range states {
+		if st.Mode != delivery.LaneClosed {
+			continue
+		}
+		if err := s.kill(ctx, st.Lane); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *laneOp) build(s *Store, b *Batch) {
+	now := o.now
+	if now == 0 {
+		now = b.Now
+	}
+	o.before, o.taken, o.pushed = nil, nil, nil
+	for _, st := range o.states {
+		l := s.lane(st.Lane)
+		l.rows++ // not forgotten until apply
+		o.before = append(o.before, *l)
+		if st.Mode != delivery.LaneAsIs {
+			l.mode, l.reason = st.Mode, st.Reason
+		}
+		switch {
+		case st.MaxInFlight > 0:
+			l.cap = st.MaxInFlight
+		case st.MaxInFlight < 0:
+			l.cap = 0
+		}
+		switch {
+		case st.PerSecond > 0:
+			l.rate = st.PerSecond
+		case st.PerSecond < 0:
+			l.rate, l.rateAt = 0, 0
+		}
+		switch {
+		case st.NotBeforeIn > 0:
+			l.hold = max(l.hold, now+micros(st.NotBeforeIn))
+		case st.NotBeforeIn < 0:
+			l.hold = 0
+		}
+		switch st.Mode {
+		case delivery.LaneClosed:
+			o.close(s, b, l)
+		case delivery.LanePaused:
+			o.pause(s, b, l)
+		case delivery.LaneAsIs, delivery.LaneOpen:
+		}
+		row := l.row()
+		if row.NotBefore <= now {
+			row.NotBefore = 0
+		}
+		b.Lanes = append(b.Lanes, row)
+	}
+}
+
+// close gives up what waits in memory; the backend's rows are killed after.
+func (o *laneOp) close(s *Store, b *Batch, l *lane) {
+	for _, st := range b.Settle { // queued before this, so not yet aware of it
+		if st.Delivery.LaneName() == l.name && st.stays() {
+			st.giveUp(l.reason)
+		}
+	}
+	for class := range l.queue {
+		for _, r := range l.queue[class] {
+			r.state = settling
+			s.held -= r.cost()
+			o.taken = append(o.taken, r)
+		}
+		l.queue[class] = nil
+	}
+	for _, r := range o.taken {
+		if r.lane == l {
+			b.Settle = append(b.Settle, &Settle{
+				Row: r.Row, Indexed: r.indexed,
+				Result: delivery.GiveUp, Reason: l.reason,
+				NewAttempts: r.Attempts, NewTries: r.Tries,
+			})
+		}
+	}
+}
+
+// pause leaves the lane's rows to the backend, so that they take no memory.
+func (o *laneOp) pause(s *Store, b *Batch, l *lane) {
+	if s.backend.HoldsAll() {
+		return
+	}
+	for class := range l.queue {
+		for _, r := range l.queue[class] {
+			r.state = settling
+			s.held -= r.cost()
+			o.pushed = append(o.pushed, r)
+			if !r.indexed {
+				b.Spill = append(b.Spill, r.Seq)
+			}
+		}
+		l.queue[class] = nil
+	}
+}
+
+func (o *laneOp) apply(s *Store, b *Batch) {
+	for _, r := range o.taken {
+		if r.ahead {
+			r.ahead = false
+			r.lane.barrier--
+		}
+		s.forget(r)
+	}
+	for _, r := range o.pushed {
+		class := r.class()
+		s.leaveToBackend(r.lane, class, r.Due)
+		s.forget(r)
+	}
+	for _, st := range o.states {
+		l := s.lane(st.Lane)
+		l.rows--
+		s.place(l, b.Now)
+	}
+}
+
+func (o *laneOp) revert(s *Store, b *Batch) {
+	for _, r := range o.taken {
+		s.enqueue(r)
+	}
+	for _, r := range o.pushed {
+		s.enqueue(r)
+	}
+	for i, was := range o.before {
+		l := s.lane(o.states[i].Lane)
+		l.mode, l.reason, l.cap, l.rate, l.hold = was.mode, was.reason, was.cap, was.rate, was.hold
+		l.rows--
+		s.place(l, b.Now)
+	}
+}
+
+// killRows bounds one step of killing a closed lane, so that others get their
+// turn between the steps.
+const killRows = 2000
+
+// kill makes dead what the backend holds of a closed lane, step by step.
+func (s *Store) kill(ctx context.Context, name string) error {
+	for {
+		o := &killOp{name: name}
+		o.rows = killRows
+		if err := s.commit(ctx, o); err != nil {
+			return err
+		}
+		if o.kill == nil || o.kill.Killed < killRows {
+			return nil
+		}
+	}
+}
+
+type killOp struct {
+	opState
+	name string
+	kill *Kill
+}
+
+func (o *killOp) build(s *Store, b *Batch) {
+	o.kill = nil
+	l := s.lanes[o.name]
+	if l == nil || l.mode != delivery.LaneClosed {
+		return // opened again meanwhile
+	}
+	o.kill = &Kill{Lane: o.name, Reason: l.reason, Limit: killRows, Except: map[int64]bool{}}
+	if l.rows > 0 { // being attempted: their own outcome settles them
+		for seq, r := range s.rows {
+			if r.lane == l {
+				o.kill.Except[seq] = true
+			}
+		}
+	}
+	b.Kill = append(b.Kill, o.kill)
+}
+
+func (o *killOp) apply(s *Store, b *Batch) {
+	if o.kill == nil || o.kill.Killed >= killRows {
+		return
+	}
+	l := s.lane(o.name)
+	l.next = [2]int64{never, never}
+	l.barrier = 0
+	for seq := range o.kill.Except {
+		if r := s.rows[seq]; r != nil && r.ahead {
+			l.barrier++
+		}
+	}
+	s.place(l, b.Now)
+}
+
+func (o *killOp) revert(*Store, *Batch) {}

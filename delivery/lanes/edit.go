@@ -1,0 +1,121 @@
+package lanes
+
+import (
+	"context"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+type editOp struct {
+	opState
+	edit    Edit
+	skip    bool // a leased row: memory alone is concerned
+	removed *row // was waiting in memory
+}
+
+// RetryNow implements [delivery.Operator].
+func (s *Store) RetryNow(ctx context.Context, now time.Time, id string) error {
+	return s.edit(ctx, now, Edit{ID: id})
+}
+
+// Cancel implements [delivery.Operator].
+func (s *Store) Cancel(ctx context.Context, now time.Time, id string) error {
+	return s.edit(ctx, now, Edit{ID: id, Cancel: true})
+}
+
+func (s *Store) edit(ctx context.Context, now time.Time, e Edit) error {
+	o := &editOp{edit: e}
+	o.rows = 1
+	if !now.IsZero() {
+		o.now = now.UnixMicro()
+	}
+	if err := s.commit(ctx, o); err != nil {
+		return err
+	}
+	switch {
+	case o.edit.Missing:
+		return delivery.ErrNotFound
+	case o.edit.Cancel && o.edit.Settled:
+		return delivery.ErrSettled
+	}
+	return nil
+}
+
+func (o *editOp) build(s *Store, b *Batch) {
+	o.edit = Edit{ID: o.edit.ID, Cancel: o.edit.Cancel}
+	o.skip, o.removed = false, nil
+	for _, r := range s.rows { // rare enough to look at each
+		if r.Delivery.ID != o.edit.ID {
+			continue
+		}
+		if r.state != waiting {
+			r.cancel = r.cancel || o.edit.Cancel
+			o.skip = true
+			return
+		}
+		s.unqueue(r)
+		r.state = settling
+		o.removed = r
+		break
+	}
+	b.Edit = append(b.Edit, &o.edit)
+}
+
+func (o *editOp) apply(s *Store, b *Batch) {
+	if o.skip || o.edit.Missing {
+		o.restore(s, b)
+		return
+	}
+	if r := o.removed; r != nil {
+		if r.ahead {
+			r.lane.barrier--
+			r.ahead = false
+		}
+		s.forget(r)
+		s.place(r.lane, b.Now)
+	}
+	if o.edit.Cancel {
+		o.drop(s)
+		s.reveal(o.edit.Next, b.Now)
+		return
+	}
+	if o.edit.Hidden {
+		return
+	}
+	o.drop(s)
+	l := s.lane(o.edit.Row.Delivery.LaneName())
+	s.adopt(l, o.edit.Row, b.Now)
+	s.place(l, b.Now)
+}
+
+// drop takes the row out of memory if a read brought it there meanwhile.
+func (o *editOp) drop(s *Store) {
+	if o.edit.Settled && o.edit.Cancel {
+		return
+	}
+	r := s.rows[o.edit.Row.Seq]
+	if r == nil {
+		if s.reading {
+			s.graveyard[o.edit.Row.Seq] = struct{}{}
+		}
+		return
+	}
+	switch r.state {
+	case waiting:
+		s.unqueue(r)
+	case leased:
+		r.lane.inFlight--
+	case settling, gone:
+	}
+	s.forget(r)
+}
+
+func (o *editOp) restore(s *Store, b *Batch) {
+	if o.removed != nil {
+		s.enqueue(o.removed)
+		s.place(o.removed.lane, b.Now)
+	}
+}
+
+func (o *editOp) revert(s *Store, b *Batch) { o.restore(s, b) }

@@ -1,0 +1,162 @@
+package lanes
+
+import (
+	"context"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+var zeroTime time.Time
+
+type enqueueOp struct {
+	opState
+	items []enqueued
+}
+
+// enqueued is all that one delivery needs in memory, in one allocation.
+type enqueued struct {
+	append   Append
+	delivery delivery.Delivery
+	row      row
+	lane     *lane
+}
+
+// Enqueue implements [delivery.Store].
+func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Delivery) error {
+	if len(ds) > delivery.MaxBatch {
+		return delivery.ErrTooMany
+	}
+	if len(ds) == 0 {
+		return nil
+	}
+	o := &enqueueOp{items: make([]enqueued, len(ds))}
+	o.rows = len(ds)
+	if !now.IsZero() {
+		o.now = now.UnixMicro()
+	}
+	for i, d := range ds {
+		if err := validate(i, &d); err != nil {
+			return err
+		}
+		it := &o.items[i]
+		it.delivery = d
+		it.append.Delivery = &it.delivery
+	}
+	return s.commit(ctx, o)
+}
+
+func validate(i int, d *delivery.Delivery) error {
+	field := ""
+	switch {
+	case d.ID == "" || len(d.ID) > 2*delivery.MaxID+1:
+		field = "ID"
+	case !delivery.ValidEventID(d.EventID):
+		field = "EventID"
+	case len(d.Key) > delivery.MaxKey:
+		field = "Key"
+	case d.DelayIn < 0:
+		field = "DelayIn"
+	case d.ExpiresIn < 0:
+		field = "ExpiresIn"
+	default:
+		return nil
+	}
+	return &delivery.Error{Index: i, Field: field, Err: delivery.ErrInvalid}
+}
+
+func micros(d time.Duration) int64 { return int64(d / time.Microsecond) }
+
+func (o *enqueueOp) build(s *Store, b *Batch) {
+	now := o.now
+	if now == 0 {
+		now = b.Now
+	}
+	for i := range o.items {
+		it := &o.items[i]
+		a, d := &it.append, &it.delivery
+		a.Row = Row{Delivery: d, Due: now + micros(d.DelayIn), Attempts: d.Attempts, Tries: d.Attempts}
+		if d.Ahead {
+			a.Due = 0
+		}
+		if d.ExpiresIn > 0 {
+			a.Expires = now + micros(d.ExpiresIn)
+		}
+		a.Index, a.Dead, a.Duplicate, a.Hidden = false, "", false, false
+		b.Append = append(b.Append, a)
+		if d.SubscriptionID == "" {
+			continue
+		}
+		it.lane = s.lane(d.LaneName())
+		if it.lane.mode == delivery.LaneClosed {
+			a.Dead = it.lane.reason
+			continue
+		}
+		a.Index = !s.mayHold(it.lane, &a.Row, now)
+		if !a.Index {
+			s.held += a.cost() // reserved until apply or revert
+		}
+	}
+}
+
+// mayHold decides whether a new row stays in memory, so that the backend need
+// not index it.
+func (s *Store) mayHold(l *lane, r *Row, now int64) bool {
+	switch {
+	case s.backend.HoldsAll():
+		return true
+	case r.Delivery.Key != "": // its order is the index's work
+		return false
+	case r.Due == 0:
+		return true
+	}
+	class := fresh
+	if r.Retry() {
+		class = retries
+	}
+	return l.mode == delivery.LaneOpen && l.hold <= now && r.Due <= now && l.next[class] == never &&
+		s.held+r.cost() <= s.cfg.HoldBytes && len(l.queue[class]) < s.share(l, class)
+}
+
+func (o *enqueueOp) apply(s *Store, b *Batch) {
+	for i := range o.items {
+		it := &o.items[i]
+		a := &it.append
+		l := it.lane
+		if !a.Index && l != nil && a.Dead == "" {
+			s.held -= a.cost()
+		}
+		if a.Duplicate {
+			continue
+		}
+		s.nextSeq = max(s.nextSeq, a.Seq+1)
+		if l == nil || a.Dead != "" || a.Hidden {
+			continue
+		}
+		l = s.lane(l.name) // it may have been forgotten while the batch was written
+		r := &it.row
+		*r = row{Row: a.Row, lane: l, indexed: a.Index || it.delivery.Key != "", ahead: it.delivery.Ahead && a.Attempts == 0}
+		if r.ahead {
+			l.barrier++
+		}
+		switch {
+		case !a.Index || s.backend.HoldsAll():
+			if !r.indexed {
+				s.young = append(s.young, r)
+			}
+			s.hold(r)
+		default:
+			s.adopt(l, a.Row, b.Now)
+		}
+		s.place(l, b.Now)
+	}
+}
+
+func (o *enqueueOp) revert(s *Store, _ *Batch) {
+	for i := range o.items {
+		it := &o.items[i]
+		if !it.append.Index && it.lane != nil && it.append.Dead == "" {
+			s.held -= it.append.cost()
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package lanes
+
+import (
+	"container/heap"
+	"math"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+const never = math.MaxInt64
+
+const (
+	fresh   = 0 // first tries
+	retries = 1
+)
+
+type rowState uint8
+
+const (
+	waiting  rowState = iota // in its lane's queue
+	leased                   // handed out
+	settling                 // its end is being committed
+	gone                     // out of memory
+)
+
+// row is a Row that is held in memory.
+type row struct {
+	Row
+	lane    *lane
+	state   rowState
+	indexed bool // the backend can find it
+	ahead   bool // goes ahead and was never attempted
+	cancel  bool // an operator gave it up while it was leased
+
+	token   uint64 // of the current lease
+	expires int64  // end of the current lease
+}
+
+func (r *row) class() int {
+	if r.Attempts > 0 {
+		return retries
+	}
+	return fresh
+}
+
+// cost is what holding the row takes, in bytes.
+func (r *Row) cost() int { return 600 + len(r.Delivery.Body) }
+
+// lane is what memory knows of one lane. A lane that has nothing and is nothing
+// special is forgotten.
+type lane struct {
+	name     string
+	mode     delivery.LaneMode
+	reason   string
+	cap      int     // 0: the store's default
+	rate     float64 // starts in a second; 0: any
+	hold     int64   // nothing starts before
+	rateAt   int64   // the next start by rate
+	inFlight int     // attempts under way
+	rows     int     // in memory, in whatever state
+	barrier  int     // rows ahead that were never attempted
+	queue    [2]rowHeap
+	next     [2]int64 // due of the first row that only the backend has
+	inDB     [2]int   // rows in memory that Refill would return too
+	inRing   [2]bool
+	thirsty  bool
+
+	wakeAt    int64 // place in the timer heap, never: not in it
+	heapIndex int
+}
+
+func newLane(name string) *lane {
+	return &lane{name: name, mode: delivery.LaneOpen, next: [2]int64{never, never}, wakeAt: never, heapIndex: -1}
+}
+
+func (l *lane) row() LaneRow {
+	return LaneRow{
+		Lane: l.name, Mode: l.mode, Reason: l.reason,
+		MaxInFlight: l.cap, PerSecond: l.rate, NotBefore: l.hold,
+	}
+}
+
+// plain reports whether nothing would be lost by forgetting the lane.
+func (l *lane) plain() bool {
+	return l.rows == 0 && l.barrier == 0 &&
+		l.next[fresh] == never && l.next[retries] == never &&
+		!l.inRing[fresh] && !l.inRing[retries] && !l.thirsty && l.row().IsDefault()
+}
+
+// open reports whether the lane may start an attempt now, the queue aside.
+func (l *lane) open(now int64, defaultCap int) bool {
+	limit := l.cap
+	if limit <= 0 {
+		limit = defaultCap
+	}
+	return l.mode == delivery.LaneOpen && l.inFlight < limit && l.hold <= now && l.rateAt <= now
+}
+
+// head returns the row of a class that may go next, or nil.
+func (l *lane) head(class int, now int64) *row {
+	q := l.queue[class]
+	if len(q) == 0 || q[0].Due > now {
+		return nil
+	}
+	if l.barrier > 0 && !q[0].ahead {
+		return nil
+	}
+	return q[0]
+}
+
+// rowHeap is ordered by Due, then Seq.
+type rowHeap []*row
+
+func (h rowHeap) Len() int { return len(h) }
+func (h rowHeap) Less(i, j int) bool {
+	if h[i].Due != h[j].Due {
+		return h[i].Due < h[j].Due
+	}
+	return h[i].Seq < h[j].Seq
+}
+func (h rowHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *rowHeap) Push(x any)   { *h = append(*h, x.(*row)) } //nolint:forcetypeassert // container/heap
+func (h *rowHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return last
+}
+
+// drop takes a row out of the queue wherever it stands.
+func (h *rowHeap) drop(r *row) {
+	for i, x := range *h {
+		if x == r {
+			heap.Remove(h, i)
+			return
+		}
+	}
+}
+
+// ring is a first-in, first-out queue of lanes.
+type ring struct {
+	buf  []*lane
+	head int
+	n    int
+}
+
+func (r *ring) len() int { return r.n }
+
+func (r *ring) push(l *lane) {
+	if r.n == len(r.buf) {
+		grown := make([]*lane, max(16, 2*len(r.buf)))
+		for i := range r.n {
+			grown[i] = r.buf[(r.head+i)%len(r.buf)]
+		}
+		r.buf, r.head = grown, 0
+	}
+	r.buf[(r.head+r.n)%len(r.buf)] = l
+	r.n++
+}
+
+func (r *ring) pop() *lane {
+	l := r.buf[r.head]
+	r.buf[r.head] = nil
+	r.head = (r.head + 1) % len(r.buf)
+	r.n--
+	return l
+}
+
+// timers is a heap of lanes by wakeAt.
+type timers []*lane
+
+func (t timers) Len() int           { return len(t) }
+func (t timers) Less(i, j int) bool { return t[i].wakeAt < t[j].wakeAt }
+func (t timers) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].heapIndex, t[j].heapIndex = i, j
+}
+
+func (t *timers) Push(x any) {
+	l := x.(*lane) //nolint:forcetypeassert // container/heap
+	l.heapIndex = len(*t)
+	*t = append(*t, l)
+}
+
+func (t *timers) Pop() any {
+	old := *t
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*t = old[:len(old)-1]
+	l.heapIndex = -1
+	return l
+}
+
+// set moves the lane to its place for at.
+func (t *timers) set(l *lane, at int64) {
+	switch {
+	case at == l.wakeAt:
+	case at == never:
+		heap.Remove(t, l.heapIndex)
+		l.wakeAt = never
+	case l.wakeAt == never:
+		l.wakeAt = at
+		heap.Push(t, l)
+	default:
+		l.wakeAt = at
+		heap.Fix(t, l.heapIndex)
+	}
+}

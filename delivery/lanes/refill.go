@@ -1,0 +1,102 @@
+package lanes
+
+import (
+	"context"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+// lanesPerRead bounds one read; it holds up nobody, but its rows take memory.
+const lanesPerRead = 200
+
+type thirsty struct {
+	lane  *lane
+	class int
+	want  Want
+	next  int64 // what lane.next was
+}
+
+// beginRead collects what should be read. It returns nothing if a read is under
+// way, otherwise the caller must call read.
+func (s *Store) beginRead(now int64) []thirsty {
+	if s.reading || len(s.thirst) == 0 {
+		return nil
+	}
+	var wants []thirsty
+	n := min(len(s.thirst), lanesPerRead)
+	for _, l := range s.thirst[:n] {
+		l.thirsty = false
+		if l.open(now, s.cfg.MaxInFlight) {
+			for class := range 2 {
+				if !s.wants(l, class, now) {
+					continue
+				}
+				// Rows that memory has may come again: ask for so many more.
+				k := min(s.share(l, class), 128)
+				wants = append(wants, thirsty{l, class, Want{l.name, class == retries, k + l.inDB[class]}, l.next[class]})
+				l.next[class] = never // what is committed from now on shows here
+				l.rows++              // the lane is not forgotten meanwhile
+			}
+		}
+		if l.plain() {
+			s.place(l, now)
+		}
+	}
+	s.thirst = append(s.thirst[:0], s.thirst[n:]...)
+	if len(wants) > 0 {
+		s.reading = true
+		s.readDone = make(chan struct{})
+		s.reads.Add(1)
+	}
+	return wants
+}
+
+// read fetches rows and takes them in.
+func (s *Store) read(ctx context.Context, now int64, wants []thirsty) error {
+	defer s.reads.Done()
+	asked := make([]Want, len(wants))
+	for i, w := range wants {
+		asked[i] = w.want
+	}
+	found, err := s.backend.Refill(ctx, now, asked)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, w := range wants {
+		l := w.lane
+		l.rows--
+		if err != nil {
+			s.leaveToBackend(l, w.class, w.next)
+			continue
+		}
+		for _, r := range found[i].Rows {
+			s.takeIn(l, w.class, r)
+		}
+		if found[i].NextDue != 0 {
+			s.leaveToBackend(l, w.class, found[i].NextDue)
+		}
+	}
+	s.reading = false
+	clear(s.graveyard)
+	close(s.readDone)
+	for _, w := range wants {
+		s.place(w.lane, now)
+	}
+	if err == nil {
+		s.wakeAll()
+	}
+	return err
+}
+
+// takeIn holds a row that was read, unless memory knows better: it may have been
+// settled, moved or taken in since the read began.
+func (s *Store) takeIn(l *lane, class int, found *Row) {
+	if _, dead := s.graveyard[found.Seq]; dead || s.rows[found.Seq] != nil {
+		return
+	}
+	if l.mode != delivery.LaneOpen {
+		s.leaveToBackend(l, class, found.Due)
+		return
+	}
+	s.hold(&row{Row: *found, lane: l, indexed: true, ahead: found.Due == 0 && found.Attempts == 0})
+}

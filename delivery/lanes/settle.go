@@ -1,0 +1,147 @@
+package lanes
+
+import (
+	"context"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+type settleOp struct {
+	opState
+	items []settled
+}
+
+type settled struct {
+	row     *row
+	outcome delivery.Outcome
+	settle  Settle
+}
+
+// Settle implements [delivery.Store]. A lane's cap is free again as soon as
+// Settle is called, since the attempt is over; its ordering keys are when the
+// outcome is durable.
+func (s *Store) Settle(ctx context.Context, now time.Time, outcomes ...delivery.Outcome) error {
+	o := &settleOp{items: make([]settled, 0, len(outcomes))}
+	if !now.IsZero() {
+		o.now = now.UnixMicro()
+	}
+	var lost []string
+	s.mu.Lock()
+	t := s.clock(now)
+	s.advance(t)
+	for _, out := range outcomes {
+		r := s.leasedRow(out.ID, out.Receipt)
+		if r == nil {
+			lost = append(lost, out.ID)
+			continue
+		}
+		r.lane.inFlight--
+		if out.Result == delivery.Release && out.Attempt == nil && out.RetryIn <= 0 && !r.cancel {
+			r.token = 0
+			s.enqueue(r)
+		} else {
+			r.state = settling
+			o.items = append(o.items, settled{row: r, outcome: out})
+		}
+		s.place(r.lane, t)
+	}
+	s.mu.Unlock()
+
+	if len(o.items) > 0 {
+		o.rows = len(o.items)
+		if err := s.commit(ctx, o); err != nil {
+			s.mu.Lock()
+			o.revert(s, nil) // the leases stand
+			s.mu.Unlock()
+			return err
+		}
+	}
+	if lost != nil {
+		return &delivery.LostLeasesError{IDs: lost}
+	}
+	return nil
+}
+
+func (o *settleOp) build(s *Store, b *Batch) {
+	now := o.now
+	if now == 0 {
+		now = b.Now
+	}
+	for i := range o.items {
+		it := &o.items[i]
+		r, out := it.row, &it.outcome
+		it.settle = Settle{
+			Row: r.Row, Indexed: r.indexed,
+			Result: out.Result, Reason: out.Reason, Attempt: out.Attempt,
+			NewDue: now + max(micros(out.RetryIn), 0), NewAttempts: r.Attempts, NewTries: r.Tries,
+		}
+		st := &it.settle
+		if out.Attempt != nil || out.Result == delivery.Retry {
+			st.NewAttempts++
+		}
+		switch out.Result {
+		case delivery.Retry:
+			st.NewTries++
+		case delivery.Release, delivery.Done, delivery.GiveUp:
+		}
+		if st.Expires != 0 {
+			st.NewDue = min(st.NewDue, st.Expires)
+		}
+		if r.ahead && st.NewAttempts == r.Attempts { // still before all others: the lane waits with it
+			r.lane.hold = max(r.lane.hold, st.NewDue)
+			st.NewDue = 0
+		}
+		if st.stays() {
+			switch {
+			case r.cancel:
+				st.giveUp(delivery.ReasonCancelled)
+			case r.lane.mode == delivery.LaneClosed:
+				st.giveUp(r.lane.reason)
+			}
+		}
+		b.Settle = append(b.Settle, st)
+	}
+}
+
+// stays reports whether the row is to be tried again.
+func (st *Settle) stays() bool {
+	return st.Result == delivery.Retry || st.Result == delivery.Release
+}
+
+func (st *Settle) giveUp(reason string) { st.Result, st.Reason = delivery.GiveUp, reason }
+
+func (o *settleOp) apply(s *Store, b *Batch) {
+	for i := range o.items {
+		it := &o.items[i]
+		r, st := it.row, &it.settle
+		l := r.lane
+		attempted := st.NewAttempts > r.Attempts || !st.stays()
+		if r.ahead && attempted {
+			r.ahead = false
+			l.barrier--
+		}
+		s.forget(r)
+		if st.stays() {
+			next := st.Row
+			next.Due, next.Attempts, next.Tries = st.NewDue, st.NewAttempts, st.NewTries
+			s.adopt(l, next, b.Now)
+			if again := s.rows[next.Seq]; again != nil {
+				again.ahead = r.ahead
+			}
+		}
+		s.reveal(st.Next, b.Now)
+		s.place(l, b.Now)
+	}
+}
+
+// revert gives the leases back to those who hold them.
+func (o *settleOp) revert(s *Store, _ *Batch) {
+	for i := range o.items {
+		if r := o.items[i].row; r.state == settling {
+			r.state = leased
+			r.lane.inFlight++
+			s.nextReap = min(s.nextReap, r.expires)
+		}
+	}
+}

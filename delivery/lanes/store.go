@@ -1,0 +1,296 @@
+package lanes
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+// Config tunes a [Store]. The zero value is ready for use.
+type Config struct {
+	// MaxInFlight caps the leases of a lane that has no cap of its own.
+	// 0 is 64.
+	MaxInFlight int
+	// HoldBytes bounds the rows that wait in memory, counted with their bodies
+	// and what it costs to keep them. The rest waits in the backend.
+	// 0 is 8 MiB. A backend that HoldsAll is not bounded by it.
+	HoldBytes int
+	// Straggle is how many younger rows may be committed before a row that is
+	// still unsettled is indexed. It bounds what a start must look through.
+	// 0 is 20,000.
+	Straggle int64
+	// BatchRows bounds how many rows one commit takes from several callers.
+	// 0 is 2,000.
+	BatchRows int
+}
+
+// A Store is a [delivery.Store] made of a [Backend]: which rows may be sent is
+// decided in its memory, and what several callers want stored at the same time
+// is stored in one commit. It is safe for concurrent use and starts no lasting
+// goroutine. Make one with [Open].
+type Store struct {
+	backend Backend
+	cfg     Config
+	start   time.Time // the store's clock runs from here, monotonically
+
+	queue  []operation   // waits to be committed, guarded by queueMu
+	leader chan struct{} // holds one token while somebody commits
+
+	queueMu sync.Mutex
+
+	mu        sync.Mutex // guards all below
+	lanes     map[string]*lane
+	rows      map[int64]*row // waiting in memory, leased or settling
+	ready     [2]ring        // lanes that may send now, by class
+	alternate bool           // whose turn it is, where both classes may send
+	timers    timers
+	thirst    []*lane // lanes whose rows should be read
+	young     []*row  // held rows that are not indexed, oldest first
+	nextSeq   int64
+	held      int // bytes of rows that wait in memory
+	tokens    uint64
+	nextReap  int64
+	reading   bool
+	readDone  chan struct{}      // closed when the read under way ends
+	graveyard map[int64]struct{} // left memory while a read was under way
+	waiters   bool
+	wake      chan struct{} // closed to wake those who Wait
+	closed    bool
+	reads     sync.WaitGroup
+}
+
+// Open makes a Store of a backend: it reads which lanes have work and finishes
+// what a crash left half closed.
+func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
+	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, 64)
+	cfg.HoldBytes = cmp.Or(cfg.HoldBytes, 8<<20)
+	cfg.Straggle = cmp.Or(cfg.Straggle, 20_000)
+	cfg.BatchRows = cmp.Or(cfg.BatchRows, 2_000)
+	s := &Store{
+		backend:   backend,
+		cfg:       cfg,
+		start:     time.Now(),
+		leader:    make(chan struct{}, 1),
+		lanes:     map[string]*lane{},
+		rows:      map[int64]*row{},
+		graveyard: map[int64]struct{}{},
+		wake:      make(chan struct{}),
+		nextReap:  never,
+	}
+	loaded, err := backend.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.nextSeq = loaded.NextSeq
+	for _, state := range loaded.Lanes {
+		l := s.lane(state.Lane)
+		l.mode, l.reason, l.cap, l.rate, l.hold = state.Mode, state.Reason, state.MaxInFlight, state.PerSecond, state.NotBefore
+		if l.mode == delivery.LaneAsIs {
+			l.mode = delivery.LaneOpen
+		}
+	}
+	now := s.clock(time.Time{})
+	for _, h := range loaded.Heads {
+		l := s.lane(h.Lane)
+		class := fresh
+		if h.Retry {
+			class = retries
+		}
+		l.next[class] = h.Due
+		l.barrier += h.Ahead
+	}
+	for _, l := range s.lanes {
+		s.place(l, now)
+	}
+	for name, l := range s.lanes {
+		if l.mode != delivery.LaneClosed || l.next[fresh] == never && l.next[retries] == never {
+			continue
+		}
+		if err := s.kill(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Close waits for what is under way and refuses what comes. It does not close
+// the backend.
+func (s *Store) Close() {
+	s.leader <- struct{}{}
+	s.mu.Lock()
+	s.closed = true
+	s.wakeAll()
+	s.mu.Unlock()
+	<-s.leader
+	s.reads.Wait()
+}
+
+// clock returns now, or the store's own time where it is zero. That runs
+// monotonically from Open: a step of the system's clock moves no due time.
+func (s *Store) clock(now time.Time) int64 {
+	if now.IsZero() {
+		now = s.start.Add(time.Since(s.start))
+	}
+	return now.UnixMicro()
+}
+
+func (s *Store) lane(name string) *lane {
+	l := s.lanes[name]
+	if l == nil {
+		l = newLane(name)
+		s.lanes[name] = l
+	}
+	return l
+}
+
+// place puts a lane where it belongs: among the ready, the timers, those to be
+// read for, or nowhere. Call it after every change of the lane.
+func (s *Store) place(l *lane, now int64) {
+	open := l.open(now, s.cfg.MaxInFlight)
+	for class := range 2 {
+		if open && !l.inRing[class] && l.head(class, now) != nil {
+			l.inRing[class] = true
+			s.ready[class].push(l)
+			s.wakeAll()
+		}
+	}
+	if open && !l.thirsty && (s.wants(l, fresh, now) || s.wants(l, retries, now)) {
+		l.thirsty = true
+		s.thirst = append(s.thirst, l)
+		s.wakeAll()
+	}
+	s.timers.set(l, s.wakeTime(l, now))
+	if l.plain() && l.wakeAt == never {
+		delete(s.lanes, l.name)
+	}
+}
+
+// wants reports whether rows of the class should be read from the backend.
+func (s *Store) wants(l *lane, class int, now int64) bool {
+	return l.next[class] <= now && len(l.queue[class]) < s.share(l, class)/4+1
+}
+
+// share is how many rows of a class a lane may hold: an eighth of what is free,
+// so that one lane alone may hold much and many lanes leave room for others.
+func (s *Store) share(l *lane, class int) int {
+	free := s.cfg.HoldBytes - s.held
+	cost := 1100
+	if q := l.queue[class]; len(q) > 0 {
+		cost = q[0].cost()
+	}
+	return min(max(free/8/cost, 8), 4096)
+}
+
+// wakeTime is when the passing of time alone will change what the lane may do.
+func (s *Store) wakeTime(l *lane, now int64) int64 {
+	if l.mode != delivery.LaneOpen {
+		return never
+	}
+	at := int64(never)
+	for class := range 2 {
+		if q := l.queue[class]; len(q) > 0 {
+			at = min(at, q[0].Due)
+		}
+		at = min(at, l.next[class])
+	}
+	if at == never {
+		return never
+	}
+	if gate := max(l.hold, l.rateAt); gate > now {
+		return max(at, gate)
+	}
+	if at <= now { // due already: an attempt's end or a read will tell, not the clock
+		at = never
+		for class := range 2 {
+			if q := l.queue[class]; len(q) > 0 && q[0].Due > now {
+				at = min(at, q[0].Due)
+			}
+			if l.next[class] > now {
+				at = min(at, l.next[class])
+			}
+		}
+	}
+	return at
+}
+
+// hold takes a row that memory did not have into its lane's queue.
+func (s *Store) hold(r *row) {
+	s.rows[r.Seq] = r
+	r.lane.rows++
+	if r.indexed {
+		r.lane.inDB[r.class()]++
+	}
+	s.enqueue(r)
+}
+
+// enqueue puts a row into its lane's queue.
+func (s *Store) enqueue(r *row) {
+	r.state = waiting
+	s.held += r.cost()
+	heap.Push(&r.lane.queue[r.class()], r)
+}
+
+// forget lets a row out of memory; it must not be in a queue any more.
+func (s *Store) forget(r *row) {
+	r.state = gone
+	delete(s.rows, r.Seq)
+	r.lane.rows--
+	if r.indexed {
+		r.lane.inDB[r.class()]--
+	}
+	if s.reading {
+		s.graveyard[r.Seq] = struct{}{}
+	}
+}
+
+// unqueue takes a waiting row out of its queue.
+func (s *Store) unqueue(r *row) {
+	r.lane.queue[r.class()].drop(r)
+	s.held -= r.cost()
+}
+
+// leaveToBackend notes that the backend alone has a row that is due at due.
+func (s *Store) leaveToBackend(l *lane, class int, due int64) {
+	l.next[class] = min(l.next[class], due)
+}
+
+// reveal takes note of a row that the settling of an older one uncovered.
+func (s *Store) reveal(next *Row, now int64) {
+	if next == nil {
+		return
+	}
+	l := s.lane(next.Delivery.LaneName())
+	s.adopt(l, *next, now)
+	s.place(l, now)
+}
+
+// adopt holds an indexed row if there is room, or leaves it to the backend.
+func (s *Store) adopt(l *lane, next Row, now int64) {
+	r := &row{Row: next, lane: l, indexed: true}
+	class := r.class()
+	roomy := l.mode == delivery.LaneOpen && l.next[class] == never &&
+		next.Due <= now+soon && len(l.queue[class]) < s.share(l, class)
+	if known := s.rows[next.Seq]; known != nil {
+		return // a read brought it already
+	}
+	if !roomy && !s.backend.HoldsAll() {
+		s.leaveToBackend(l, class, next.Due)
+		return
+	}
+	s.hold(r)
+}
+
+// soon is how long before their time rows may be held in memory.
+const soon = 30 * int64(time.Second/time.Microsecond)
+
+func (s *Store) wakeAll() {
+	if s.waiters {
+		s.waiters = false
+		close(s.wake)
+		s.wake = make(chan struct{})
+	}
+}

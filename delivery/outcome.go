@@ -1,0 +1,126 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/ringback-go/ringback/registry"
+)
+
+// registryPause is how long a delivery waits when its subscription cannot be
+// read.
+const registryPause = time.Second
+
+// attempt makes one attempt and decides what becomes of the delivery.
+func (r *run) attempt(ctx context.Context, l Lease) outcome {
+	o := outcome{Outcome: Outcome{ID: l.ID, Receipt: l.Receipt}, lease: l}
+	if l.Expired {
+		o.giveUp(ReasonExpired)
+		return r.farewellSettled(o)
+	}
+	sub, err := r.reg.Get(ctx, l.SubscriptionID)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		o.giveUp(ReasonRemoved)
+		return o
+	case err != nil:
+		r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot read the subscription",
+			slog.String("delivery_id", l.ID), slog.String("endpoint", l.SubscriptionID), slog.Any("error", err))
+		o.Result, o.RetryIn = Release, registryPause
+		return o
+	}
+	if stop := r.stops(ctx, &o, sub); stop {
+		return o
+	}
+
+	a := r.sender.Attempt(ctx, l.Delivery, sub)
+	o.Attempt = &a
+	if a.Status == 0 && ctx.Err() != nil { // cut off by the drain: nobody knows
+		a.Class, a.Error = "unknown", "cut off by a shutdown before an answer"
+		o.Result = Release
+		return o
+	}
+	r.judge(ctx, &o, sub)
+	if a.Verdict != VerdictAccepted {
+		r.log.LogAttrs(ctx, slog.LevelInfo, "delivery: attempt failed",
+			slog.String("delivery_id", l.ID), slog.String("event_id", l.EventID), slog.String("endpoint", l.SubscriptionID),
+			slog.Int("attempt", a.Number), slog.Int("status", a.Status), slog.String("error_class", a.Class),
+			slog.Bool("dead", o.Result == GiveUp), slog.Duration("retry_in", o.RetryIn))
+	}
+	return r.farewellSettled(o)
+}
+
+// stops handles subscriptions that must not be sent to now.
+func (r *run) stops(ctx context.Context, o *outcome, sub registry.Subscription) bool {
+	farewell := o.lease.Lane == farewellLane(sub.ID)
+	switch {
+	case sub.State == registry.Removed && !farewell:
+		o.giveUp(ReasonRemoved)
+	case sub.State == registry.Disabled:
+		o.giveUp(disabledReason(sub))
+	case sub.State == registry.Paused:
+		// Paused by another process, or this lease was older.
+		if err := r.store.SetLanes(ctx, time.Time{}, laneOf(sub)); err != nil {
+			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot pause a lane", slog.String("endpoint", sub.ID), slog.Any("error", err))
+			o.RetryIn = registryPause
+		}
+		o.Result = Release
+	case !sub.ExpiresAt.IsZero() && !r.cfg.Now().Before(sub.ExpiresAt):
+		o.giveUp(ReasonExpired)
+	default:
+		return false
+	}
+	return true
+}
+
+func (o *outcome) giveUp(reason string) { o.Result, o.Reason = GiveUp, reason }
+
+// judge turns the attempt's verdict into the lease's end.
+func (r *run) judge(ctx context.Context, o *outcome, sub registry.Subscription) {
+	a := o.Attempt
+	switch a.Verdict {
+	case VerdictAccepted:
+		o.Result = Done
+	case VerdictDead:
+		o.giveUp(a.Error)
+	case VerdictDisable:
+		o.giveUp(ReasonGone)
+		if sub.State == registry.Removed {
+			return // there is nothing left to disable
+		}
+		if err := r.disable(ctx, sub, ReasonGone); err != nil {
+			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot disable a subscription", slog.String("endpoint", sub.ID), slog.Any("error", err))
+			o.Result, o.Reason, o.RetryIn = Retry, "", registryPause // it will say so again
+		}
+	case VerdictRetry:
+		pause, again := r.cfg.Dialects[o.lease.Dialect].Schedule(sub).Delay(o.lease.Try)
+		if !again {
+			o.giveUp(a.Error)
+			return
+		}
+		o.Result, o.RetryIn = Retry, max(pause, a.RetryAfter)
+		if a.RetryAfter > 0 && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable) {
+			err := r.store.SetLanes(ctx, time.Time{}, LaneState{Lane: o.lease.LaneName(), NotBeforeIn: a.RetryAfter})
+			if err != nil {
+				r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot hold a lane", slog.String("endpoint", sub.ID), slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// farewellSettled has the tombstone deleted once its farewell is settled.
+func (r *run) farewellSettled(o outcome) outcome {
+	if o.lease.Lane != farewellLane(o.lease.SubscriptionID) || o.Result == Retry || o.Result == Release {
+		return o
+	}
+	id := o.lease.SubscriptionID
+	o.then = func(ctx context.Context) {
+		if err := r.forgetTombstone(ctx, id); err != nil {
+			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot delete a tombstone", slog.String("endpoint", id), slog.Any("error", err))
+		}
+	}
+	return o
+}

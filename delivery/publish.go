@@ -1,0 +1,157 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ringback-go/ringback/registry"
+)
+
+// Published is what became of an event.
+type Published struct {
+	// EventID is the event's ID, given or made.
+	EventID string
+	// Deliveries is how many subscriptions it goes to.
+	Deliveries int
+}
+
+// Publish stores a delivery of each event for each subscription that wants it
+// and returns when they are durable. Nothing is stored unless every event is
+// well formed; an *[Error] names the first that is not. Up to MaxBatch
+// deliveries are stored all or none; more are stored in steps, and an error may
+// then leave some of them stored. Publishing again with the same IDs is always
+// right: an event that the store remembers is answered as the first time and
+// sends nothing new.
+func (e *Engine) Publish(ctx context.Context, events ...Event) ([]Published, error) {
+	now := e.cfg.Now()
+	out := make([]Published, len(events))
+	ds := make([]Delivery, 0, len(events))
+	for i := range events {
+		ev := events[i]
+		given := ev.ID != ""
+		if !given {
+			ev.ID = NewEventID()
+		}
+		if ev.At.IsZero() {
+			ev.At = now
+		}
+		if err := e.check(&ev); err != nil {
+			err.Index = i
+			return nil, err
+		}
+		out[i].EventID = ev.ID
+		if given {
+			n, known, err := e.remembered(ctx, ev.ID)
+			if err != nil {
+				return nil, err
+			}
+			if !known { // twice in one call?
+				n, known = count(ds, ev.ID)
+			}
+			if known {
+				out[i].Deliveries = n
+				continue
+			}
+		}
+		subs, err := e.subscribers(ctx, &ev)
+		if err != nil {
+			return nil, err
+		}
+		for k := range subs {
+			d, err := e.encode(&ev, subs[k], now)
+			if err != nil {
+				return nil, &Error{Index: i, Field: "Data", Err: err}
+			}
+			ds = append(ds, d)
+		}
+		if given && len(subs) == 0 {
+			ds = append(ds, Delivery{ID: DeliveryID(ev.ID, ""), EventID: ev.ID, PublishedAt: now})
+		}
+		out[i].Deliveries = len(subs)
+	}
+	for part := range slices.Chunk(ds, MaxBatch) {
+		if err := e.store.Enqueue(ctx, time.Time{}, part...); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (e *Engine) check(ev *Event) *Error {
+	switch {
+	case !ValidEventID(ev.ID):
+		return &Error{Field: "ID", Err: ErrInvalid}
+	case ev.Type == "" || len(ev.Type) > registry.MaxText:
+		return &Error{Field: "Type", Err: ErrInvalid}
+	case len(ev.Key) > MaxKey:
+		return &Error{Field: "Key", Err: ErrInvalid}
+	case len(ev.Data) > MaxData:
+		return &Error{Field: "Data", Err: ErrInvalid}
+	case ev.ExpiresIn < 0:
+		return &Error{Field: "ExpiresIn", Err: ErrInvalid}
+	case len(ev.TraceParent) > 64:
+		return &Error{Field: "TraceParent", Err: ErrInvalid}
+	case e.cfg.Dialects[ev.Dialect] == nil:
+		return &Error{Field: "Dialect", Err: ErrDialect}
+	}
+	return nil
+}
+
+func (e *Engine) remembered(ctx context.Context, eventID string) (int, bool, error) {
+	b, ok := e.store.(Browser)
+	if !ok {
+		return 0, false, nil // delivery IDs alone make a repeat harmless
+	}
+	return b.Event(ctx, eventID)
+}
+
+func count(ds []Delivery, eventID string) (n int, known bool) {
+	for i := range ds {
+		if ds[i].EventID == eventID {
+			known = true
+			if ds[i].SubscriptionID != "" {
+				n++
+			}
+		}
+	}
+	return n, known
+}
+
+func (e *Engine) subscribers(ctx context.Context, ev *Event) ([]registry.Subscription, error) {
+	if ev.To == "" {
+		return e.reg.Match(ctx, registry.Topic{Dialect: ev.Dialect, Tenant: ev.Tenant, Scope: ev.Scope, Type: ev.Type})
+	}
+	sub, err := e.reg.Get(ctx, ev.To)
+	if err != nil {
+		return nil, err
+	}
+	if sub.Dialect != ev.Dialect {
+		return nil, fmt.Errorf("%w: subscription of another dialect", ErrInvalid)
+	}
+	return []registry.Subscription{sub}, nil
+}
+
+func (e *Engine) encode(ev *Event, sub registry.Subscription, now time.Time) (Delivery, error) {
+	p, err := e.cfg.Dialects[ev.Dialect].Encode(*ev, sub)
+	if err != nil {
+		return Delivery{}, err
+	}
+	return Delivery{
+		ID:             DeliveryID(ev.ID, sub.ID),
+		EventID:        ev.ID,
+		SubscriptionID: sub.ID,
+		Key:            ev.Key,
+		Dialect:        ev.Dialect,
+		Type:           ev.Type,
+		Tenant:         sub.Tenant,
+		ContentType:    p.ContentType,
+		Body:           p.Body,
+		Meta:           p.Meta,
+		TraceParent:    ev.TraceParent,
+		PublishedAt:    now,
+		Ahead:          ev.Ahead,
+		ExpiresIn:      ev.ExpiresIn,
+	}, nil
+}

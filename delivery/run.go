@@ -1,0 +1,284 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// run is one Run of an engine: a loop that leases, senders that attempt, and a
+// settler that stores outcomes in batches.
+type run struct {
+	*Engine
+
+	hard  context.Context //nolint:containedctx // ends when the drain's patience does
+	cut   context.CancelFunc
+	queue chan Lease   // leased and not begun; never full
+	ended chan outcome // attempted and not settled; never full
+	freed chan struct{}
+	pool  pool
+	heart sync.WaitGroup
+
+	mu      sync.Mutex
+	held    map[string]Lease // by receipt, until settled
+	retries int              // of held, those that are no first tries
+}
+
+// outcome is an Outcome with what follows from it once it is durable.
+type outcome struct {
+	Outcome
+	lease Lease
+	then  func(context.Context)
+}
+
+func newRun(ctx context.Context, e *Engine) *run {
+	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
+	r := &run{
+		Engine: e, hard: hard, cut: cut,
+		queue: make(chan Lease, e.cfg.MaxInFlight),
+		ended: make(chan outcome, e.cfg.MaxInFlight),
+		freed: make(chan struct{}, 1),
+		held:  make(map[string]Lease, e.cfg.MaxInFlight),
+	}
+	r.pool.init(e.cfg.MaxInFlight, r.queue, func(l Lease) { r.ended <- r.attempt(hard, l) })
+	return r
+}
+
+func (r *run) loop(ctx context.Context) error {
+	settled := make(chan error, 1)
+	go func() { settled <- r.settle() }()
+	stopHeart := make(chan struct{})
+	r.heart.Go(func() { r.beat(stopHeart) })
+
+	r.lease(ctx)
+	r.release()
+	patience := time.AfterFunc(r.cfg.DrainTimeout, r.cut)
+	close(r.queue)
+	r.pool.wait()
+	patience.Stop()
+	close(r.ended)
+	err := <-settled
+	close(stopHeart)
+	r.heart.Wait()
+	r.cut()
+	return err
+}
+
+// lease keeps the senders supplied until ctx ends.
+func (r *run) lease(ctx context.Context) {
+	const pauseMin, pauseMax = 50 * time.Millisecond, 5 * time.Second
+	pause := pauseMin
+	for ctx.Err() == nil {
+		req := r.request()
+		if req.Max == 0 {
+			select {
+			case <-r.freed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		leases, err := r.store.Lease(ctx, time.Time{}, req)
+		switch {
+		case ctx.Err() != nil && err != nil:
+		case err != nil:
+			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot lease", slog.Any("error", err))
+			r.idle(ctx, pause)
+			pause = min(2*pause, pauseMax)
+		case len(leases) == 0:
+			r.wait(ctx, req)
+			pause = pauseMin
+		default:
+			pause = pauseMin
+			r.take(leases)
+		}
+	}
+}
+
+// request says how much work there is room for. A quarter of the slots is kept
+// for first tries.
+func (r *run) request() LeaseRequest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	req := LeaseRequest{Max: r.cfg.MaxInFlight - len(r.held), TTL: r.cfg.LeaseTTL}
+	req.Retries = r.cfg.MaxInFlight - r.cfg.MaxInFlight/4 - r.retries
+	if req.Retries <= 0 {
+		req.Retries = -1
+	}
+	return req
+}
+
+func (r *run) take(leases []Lease) {
+	r.mu.Lock()
+	for _, l := range leases {
+		r.held[l.Receipt] = l
+		if l.Attempts > 0 {
+			r.retries++
+		}
+	}
+	r.mu.Unlock()
+	for _, l := range leases {
+		r.queue <- l
+	}
+	r.pool.grow(len(leases))
+}
+
+// wait returns when there may be work or room that changes what to ask for.
+func (r *run) wait(ctx context.Context, req LeaseRequest) {
+	waiter, ok := r.store.(Waiter)
+	if !ok {
+		r.idle(ctx, r.cfg.Poll)
+		return
+	}
+	// A slot that gets free lets retries in that the request leaves out.
+	freed := r.freed
+	if req.Retries >= 0 {
+		freed = nil
+	}
+	sub, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-r.wakeup:
+		case <-freed:
+		case <-sub.Done():
+		}
+		cancel()
+	}()
+	err := waiter.Wait(sub, req)
+	woken := sub.Err() != nil
+	cancel()
+	<-done
+	if err != nil && !woken {
+		r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot wait for work", slog.Any("error", err))
+		r.idle(ctx, r.cfg.Poll)
+	}
+}
+
+func (r *run) idle(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-r.wakeup:
+	}
+}
+
+// release gives back what no sender has begun.
+func (r *run) release() {
+	for {
+		select {
+		case l := <-r.queue:
+			r.ended <- outcome{Outcome: Outcome{ID: l.ID, Receipt: l.Receipt, Result: Release}, lease: l}
+		default:
+			return
+		}
+	}
+}
+
+// beat extends the leases that are held.
+func (r *run) beat(stop <-chan struct{}) {
+	ticker := time.NewTicker(r.cfg.LeaseTTL / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		}
+		r.mu.Lock()
+		leases := make([]Lease, 0, len(r.held))
+		for _, l := range r.held {
+			leases = append(leases, l)
+		}
+		r.mu.Unlock()
+		if len(leases) == 0 {
+			continue
+		}
+		err := r.store.Extend(r.hard, time.Time{}, r.cfg.LeaseTTL, leases...)
+		if err != nil && !errors.Is(err, ErrLeaseLost) { // who was settled meanwhile is lost, too
+			r.log.LogAttrs(r.hard, slog.LevelError, "delivery: cannot extend leases", slog.Any("error", err))
+		}
+	}
+}
+
+const settleBatch = 1000
+
+// settle stores outcomes until there are no more to come.
+func (r *run) settle() error {
+	var batch []outcome
+	for first := range r.ended {
+		batch = append(batch[:0], first)
+	more:
+		for len(batch) < settleBatch {
+			select {
+			case o, ok := <-r.ended:
+				if !ok {
+					break more
+				}
+				batch = append(batch, o)
+			default:
+				break more
+			}
+		}
+		if err := r.persist(batch); err != nil {
+			for range r.ended { //nolint:revive // senders must not block
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// persist stores a batch, again and again if the store is away, until the drain's
+// patience is over.
+func (r *run) persist(batch []outcome) error {
+	outs := make([]Outcome, len(batch))
+	for i := range batch {
+		outs[i] = batch[i].Outcome
+	}
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		ctx := context.WithoutCancel(r.hard)
+		err := r.store.Settle(ctx, time.Time{}, outs...)
+		var lost *LostLeasesError
+		if errors.As(err, &lost) {
+			r.log.LogAttrs(ctx, slog.LevelWarn, "delivery: outcome of a lost lease dropped", slog.Any("error", err))
+			err = nil
+		}
+		if err == nil {
+			break
+		}
+		r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot settle", slog.Int("outcomes", len(outs)), slog.Any("error", err))
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-r.hard.Done():
+			timer.Stop()
+			return fmt.Errorf("delivery: %d outcomes not stored: %w", len(outs), err)
+		}
+	}
+	r.mu.Lock()
+	for i := range batch {
+		if l, ok := r.held[batch[i].Receipt]; ok {
+			delete(r.held, batch[i].Receipt)
+			if l.Attempts > 0 {
+				r.retries--
+			}
+		}
+	}
+	r.mu.Unlock()
+	select {
+	case r.freed <- struct{}{}:
+	default:
+	}
+	for i := range batch {
+		if batch[i].then != nil {
+			batch[i].then(context.WithoutCancel(r.hard))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ringback-go/ringback/registry"
+	"github.com/ringback-go/ringback/registry/egress"
+)
+
+// A Client sends one request and follows nothing. *egress.Client is the one to
+// use: it judges every address that it dials.
+type Client interface {
+	Do(req *http.Request) (*http.Response, error)
+}
+
+// A Sender makes attempts, without a store: for those who schedule deliveries
+// with River, Temporal, Kafka or by hand. It is safe for concurrent use.
+type Sender struct {
+	// Client sends the requests. Needed.
+	Client Client
+	// Dialects encode, sign and judge, by name. Needed.
+	Dialects map[string]Dialect
+	// Now gives the wall clock for timestamps and signatures. Nil is time.Now.
+	Now func() time.Time
+}
+
+// MaxRetryAfter is the longest pause that an answer can ask for.
+const MaxRetryAfter = 24 * time.Hour
+
+// Attempt makes attempt number d.Attempts+1 of a delivery to a subscription:
+// one request, its answer read within bounds and judged by the dialect. What
+// goes wrong is in the result; a panic of the dialect is, too.
+func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscription) (a Attempt) {
+	now := s.Now
+	if now == nil {
+		now = time.Now
+	}
+	begin := time.Now()
+	a = Attempt{Number: d.Attempts + 1, At: now()}
+	defer func() {
+		if p := recover(); p != nil {
+			a.fail(VerdictRetry, "internal", fmt.Sprintf("panic: %v", p))
+		}
+		a.Duration = time.Since(begin)
+	}()
+
+	dialect := s.Dialects[d.Dialect]
+	if dialect == nil {
+		a.fail(VerdictDead, "internal", ErrDialect.Error())
+		return a
+	}
+	if sub.Limits.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, sub.Limits.Timeout)
+		defer cancel()
+	}
+	req, err := dialect.Request(ctx, d, sub, a.At)
+	if err != nil {
+		verdict := VerdictRetry
+		if isPermanent(err) {
+			verdict = VerdictDead
+		}
+		a.fail(verdict, "internal", err.Error())
+		return a
+	}
+	resp, err := s.Client.Do(req)
+	if err != nil {
+		verdict := VerdictRetry
+		if errors.Is(err, egress.ErrURL) { // the same tomorrow; a resolved address may change
+			verdict = VerdictDead
+		}
+		a.fail(verdict, egress.Classify(err), err.Error())
+		return a
+	}
+	a.Status = resp.StatusCode
+	a.Response, _ = egress.ReadBounded(resp.Body, MaxResponse, egress.DrainBytes)
+	a.Verdict = dialect.Judge(resp.StatusCode, resp.Header, a.Response)
+	if a.Verdict != VerdictAccepted {
+		a.fail(a.Verdict, "status", "answered "+strconv.Itoa(resp.StatusCode))
+		if a.Verdict == VerdictRetry {
+			a.RetryAfter = retryAfter(resp.Header, a.At)
+		}
+	}
+	return a
+}
+
+const maxErrorText = 512
+
+func (a *Attempt) fail(v Verdict, class, text string) {
+	a.Verdict, a.Class, a.Error = v, class, text[:min(len(text), maxErrorText)]
+}
+
+// retryAfter reads the header: whole seconds or an HTTP date, cut to
+// MaxRetryAfter; 0 for none, a repeated or a malformed one.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	values := h["Retry-After"]
+	if len(values) != 1 {
+		return 0
+	}
+	v := values[0]
+	if at, err := http.ParseTime(v); err == nil {
+		return min(max(at.Sub(now), 0), MaxRetryAfter)
+	}
+	digits := 0
+	for digits < len(v) && v[digits] >= '0' && v[digits] <= '9' {
+		digits++
+	}
+	if digits == 0 || digits != len(v) {
+		return 0
+	}
+	seconds, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || seconds > int64(MaxRetryAfter/time.Second) {
+		return MaxRetryAfter // an overflow is a long time, not none
+	}
+	return time.Duration(seconds) * time.Second
+}

@@ -1,0 +1,224 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/ringback-go/ringback/registry"
+)
+
+// Subscribe stores subscriptions, all or none, and serves their lanes by their
+// states and limits. It counts for deliveries that wait already.
+func (e *Engine) Subscribe(ctx context.Context, subs ...registry.Subscription) ([]registry.Subscription, error) {
+	stored, err := e.reg.Set(ctx, subs...)
+	if err != nil {
+		return nil, err
+	}
+	lanes := make([]LaneState, len(stored))
+	for i := range stored {
+		lanes[i] = laneOf(stored[i])
+	}
+	return stored, e.store.SetLanes(ctx, time.Time{}, lanes...)
+}
+
+// laneOf is how the lane of a subscription is to be served.
+func laneOf(sub registry.Subscription) LaneState {
+	l := LaneState{Lane: sub.ID, MaxInFlight: -1, PerSecond: -1}
+	if sub.Limits.MaxInFlight > 0 {
+		l.MaxInFlight = sub.Limits.MaxInFlight
+	}
+	if sub.Limits.PerSecond > 0 {
+		l.PerSecond = sub.Limits.PerSecond
+	}
+	switch sub.State {
+	case registry.Paused:
+		l.Mode = LanePaused
+	case registry.Disabled:
+		l.Mode, l.Reason = LaneClosed, disabledReason(sub)
+	case registry.Removed:
+		l.Mode, l.Reason = LaneClosed, ReasonRemoved
+	case registry.Active:
+		l.Mode = LaneOpen
+	}
+	return l
+}
+
+func disabledReason(sub registry.Subscription) string {
+	if sub.Reason != "" {
+		return sub.Reason
+	}
+	return "disabled"
+}
+
+// Pause keeps a subscription's deliveries waiting; nothing is lost.
+func (e *Engine) Pause(ctx context.Context, id string) error {
+	return e.setState(ctx, id, registry.Paused, "", registry.Active)
+}
+
+// Resume ends a pause.
+func (e *Engine) Resume(ctx context.Context, id string) error {
+	return e.setState(ctx, id, registry.Active, "", registry.Paused)
+}
+
+// Enable ends a disabling or a pause. What was dead stays dead.
+func (e *Engine) Enable(ctx context.Context, id string) error {
+	return e.setState(ctx, id, registry.Active, "", registry.Disabled, registry.Paused)
+}
+
+// disable ends a subscription as it was read: one that was changed since is
+// left alone.
+func (e *Engine) disable(ctx context.Context, sub registry.Subscription, reason string) error {
+	sub = sub.Clone()
+	sub.State, sub.Reason = registry.Disabled, reason
+	_, err := e.Subscribe(ctx, sub)
+	if errors.Is(err, registry.ErrConflict) || errors.Is(err, registry.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		e.log.LogAttrs(ctx, slog.LevelWarn, "delivery: subscription disabled", slog.String("endpoint", sub.ID), slog.String("reason", reason))
+	}
+	return err
+}
+
+// setState changes a subscription's state if it is one of from. It is no error
+// if it is in that state already; ErrStateChange if it is in another.
+func (e *Engine) setState(ctx context.Context, id string, to registry.State, reason string, from ...registry.State) error {
+	return e.change(ctx, id, func(sub *registry.Subscription) (bool, error) {
+		if sub.State == registry.Removed {
+			return false, registry.ErrNotFound
+		}
+		for _, f := range from {
+			if sub.State == f {
+				sub.State, sub.Reason = to, reason
+				return true, nil
+			}
+		}
+		if sub.State != to {
+			return false, ErrStateChange
+		}
+		return false, nil
+	})
+}
+
+// ErrStateChange says that a subscription's state does not allow the change.
+var ErrStateChange = errors.New("delivery: the subscription's state does not allow this")
+
+// change reads, edits and stores a subscription, again if somebody was faster.
+func (e *Engine) change(ctx context.Context, id string, edit func(*registry.Subscription) (bool, error)) error {
+	for {
+		e.reg.Forget(id)
+		sub, err := e.reg.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		sub = sub.Clone()
+		changed, err := edit(&sub)
+		if err != nil || !changed {
+			return err
+		}
+		_, err = e.Subscribe(ctx, sub)
+		if !errors.Is(err, registry.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// Unsubscribe removes a subscription for reason. When it returns, all that
+// waited is dead with ReasonRemoved and nothing more is sent but, if the
+// dialect has one, the farewell. The subscription is a tombstone until that is
+// settled. Removing what is removed already finishes what was begun.
+func (e *Engine) Unsubscribe(ctx context.Context, id, reason string) error {
+	err := e.change(ctx, id, func(sub *registry.Subscription) (bool, error) {
+		if sub.State == registry.Removed {
+			return false, nil
+		}
+		sub.State, sub.Reason = registry.Removed, reason
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	sub, err := e.reg.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	return e.finishRemoval(ctx, sub)
+}
+
+// farewellLane is where a farewell waits: its subscription's lane is closed.
+func farewellLane(subscriptionID string) string { return subscriptionID + "/farewell" }
+
+// finishRemoval closes the lane of a tombstone and enqueues the farewell. Done
+// twice, it does no harm.
+func (e *Engine) finishRemoval(ctx context.Context, sub registry.Subscription) error {
+	if err := e.store.SetLanes(ctx, time.Time{}, laneOf(sub)); err != nil {
+		return err
+	}
+	f, ok := e.cfg.Dialects[sub.Dialect].(Fareweller)
+	if !ok {
+		return e.forgetTombstone(ctx, sub.ID)
+	}
+	ev, ok := f.Farewell(sub)
+	if !ok {
+		return e.forgetTombstone(ctx, sub.ID)
+	}
+	now := e.cfg.Now()
+	ev.ID, ev.Dialect, ev.At, ev.Key, ev.Ahead = derivedEventID("farewell", sub.ID), sub.Dialect, now, "", false
+	d, err := e.encode(&ev, sub, now)
+	if err != nil {
+		return err
+	}
+	d.Lane = farewellLane(sub.ID)
+	if settled, err := e.settled(ctx, d.ID); err != nil {
+		return err
+	} else if settled { // and killed before the tombstone was deleted
+		return e.forgetTombstone(ctx, sub.ID)
+	}
+	return e.store.Enqueue(ctx, time.Time{}, d)
+}
+
+func (e *Engine) settled(ctx context.Context, deliveryID string) (bool, error) {
+	b, ok := e.store.(Browser)
+	if !ok {
+		return false, nil
+	}
+	for st, err := range b.Deliveries(ctx, Filter{ID: deliveryID, Limit: 1}) {
+		return err == nil && st.State != Pending, err
+	}
+	return false, nil
+}
+
+// forgetTombstone deletes a removed subscription and the state of its lane.
+func (e *Engine) forgetTombstone(ctx context.Context, id string) error {
+	if err := e.reg.Delete(ctx, id); err != nil {
+		return err
+	}
+	return e.store.SetLanes(ctx, time.Time{}, LaneState{Lane: id, Mode: LaneOpen, MaxInFlight: -1, PerSecond: -1, NotBeforeIn: -1})
+}
+
+// finishRemovals finishes what a crash left half done, and serves the lanes of
+// subscriptions that are not active as their states say.
+func (e *Engine) finishRemovals(ctx context.Context) error {
+	var found []registry.Subscription
+	states := []registry.State{registry.Removed, registry.Disabled, registry.Paused}
+	for sub, err := range e.reg.List(ctx, registry.Filter{States: states}) {
+		if err != nil {
+			return err
+		}
+		found = append(found, sub)
+	}
+	for _, sub := range found {
+		if sub.State == registry.Removed {
+			if err := e.finishRemoval(ctx, sub); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := e.store.SetLanes(ctx, time.Time{}, laneOf(sub)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

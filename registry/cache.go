@@ -1,0 +1,141 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+)
+
+// How much a Cache keeps, and how long at most.
+const (
+	maxCacheTTL     = time.Second
+	maxCacheGets    = 65536
+	maxCacheMatches = 4096
+)
+
+// A Cache keeps what Get and Match of another [Registry] returned, for at most
+// its time to live counted from the start of the read, so that a sender may
+// resolve every attempt. Make it with [NewCache]; the zero value answers every
+// call with an error.
+//
+// Results share slices and maps with the cache: they must not be modified.
+// [Subscription.Clone] gives a copy that may.
+//
+// Set and Delete drop what they touch before they return, so that this process
+// sees its own changes at once; changes by others are seen when the time to
+// live is over, or after [Cache.Forget]. That is also the time for which a
+// subscription may still match after its ExpiresAt. Misses for one key wait
+// for one read; an unknown ID is remembered like a known one, other errors
+// are not. At most 65,536 results of Get and 4,096 of Match are kept.
+//
+// A Cache is safe for concurrent use and starts no goroutines.
+type Cache struct {
+	inner   Registry
+	ttl     time.Duration
+	start   time.Time // durations since then are monotonic
+	gets    *table[string, Subscription]
+	matches *table[Topic, []Subscription]
+}
+
+var _ Registry = (*Cache)(nil)
+
+var errNoRegistry = errors.New("registry: Cache without a Registry")
+
+// NewCache returns a Cache of r with a time to live of ttl. Zero is one second,
+// which is also the maximum. It panics if r is nil.
+func NewCache(r Registry, ttl time.Duration) *Cache {
+	if r == nil {
+		panic("registry: NewCache without a Registry")
+	}
+	if ttl <= 0 || ttl > maxCacheTTL {
+		ttl = maxCacheTTL
+	}
+	return &Cache{
+		inner:   r,
+		ttl:     ttl,
+		start:   time.Now(),
+		gets:    newTable[string, Subscription](64, maxCacheGets),
+		matches: newTable[Topic, []Subscription](16, maxCacheMatches),
+	}
+}
+
+// Get implements [Registry]. The result must not be modified.
+func (c *Cache) Get(ctx context.Context, id string) (Subscription, error) {
+	if c.inner == nil {
+		return Subscription{}, errNoRegistry
+	}
+	if err := ctx.Err(); err != nil {
+		return Subscription{}, err
+	}
+	if e := c.gets.find(id, time.Since(c.start)); e != nil {
+		return e.value, e.err
+	}
+	return c.gets.load(ctx, c, id, c.inner.Get)
+}
+
+// Match implements [Registry]. The result must not be modified.
+func (c *Cache) Match(ctx context.Context, t Topic) ([]Subscription, error) {
+	if c.inner == nil {
+		return nil, errNoRegistry
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if e := c.matches.find(t, time.Since(c.start)); e != nil {
+		return e.value, e.err
+	}
+	return c.matches.load(ctx, c, t, func(ctx context.Context, t Topic) ([]Subscription, error) {
+		subs, err := c.inner.Match(ctx, t)
+		return slices.Clip(subs), err // so that an append copies
+	})
+}
+
+// Set implements [Registry].
+func (c *Cache) Set(ctx context.Context, subs ...Subscription) ([]Subscription, error) {
+	if c.inner == nil {
+		return nil, errNoRegistry
+	}
+	stored, err := c.inner.Set(ctx, subs...)
+	if err != nil {
+		// It may be stored all the same, and under IDs that are not known here.
+		c.gets.dropAll()
+	}
+	for _, s := range stored {
+		c.gets.drop(s.ID)
+	}
+	for _, s := range subs {
+		c.gets.drop(s.ID)
+	}
+	c.matches.dropAll()
+	return stored, err
+}
+
+// Delete implements [Registry].
+func (c *Cache) Delete(ctx context.Context, id string) error {
+	if c.inner == nil {
+		return errNoRegistry
+	}
+	err := c.inner.Delete(ctx, id)
+	c.Forget(id) // also after an error: it may be gone
+	return err
+}
+
+// Forget drops what is kept about a subscription, and all results of Match.
+// It is for those who learn that another process changed it.
+func (c *Cache) Forget(id string) {
+	if c.inner == nil {
+		return
+	}
+	c.gets.drop(id)
+	c.matches.dropAll()
+}
+
+// List implements [Registry]; its results are not cached.
+func (c *Cache) List(ctx context.Context, f Filter) iter.Seq2[Subscription, error] {
+	if c.inner == nil {
+		return func(yield func(Subscription, error) bool) { yield(Subscription{}, errNoRegistry) }
+	}
+	return c.inner.List(ctx, f)
+}

@@ -1,0 +1,343 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ringback-go/ringback/registry"
+)
+
+// counted is a Memory that counts reads and can hold them up: between reading
+// and returning, as a slow network does.
+type counted struct {
+	registry.Memory
+	gets, matches atomic.Int64
+	read          chan struct{} // if not nil, receives after each read
+	release       chan struct{} // if not nil, a read returns after a receive
+	fail          atomic.Pointer[error]
+}
+
+func (c *counted) hold(ctx context.Context) error {
+	if c.read != nil {
+		c.read <- struct{}{}
+	}
+	if c.release != nil {
+		select {
+		case <-c.release:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := c.fail.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (c *counted) Get(ctx context.Context, id string) (registry.Subscription, error) {
+	c.gets.Add(1)
+	s, err := c.Memory.Get(ctx, id)
+	if held := c.hold(ctx); held != nil {
+		return registry.Subscription{}, held
+	}
+	return s, err
+}
+
+func (c *counted) Match(ctx context.Context, t registry.Topic) ([]registry.Subscription, error) {
+	c.matches.Add(1)
+	subs, err := c.Memory.Match(ctx, t)
+	if held := c.hold(ctx); held != nil {
+		return nil, held
+	}
+	return subs, err
+}
+
+func put(t *testing.T, r registry.Registry, edit func(*registry.Subscription)) registry.Subscription {
+	t.Helper()
+	s := valid()
+	s.ID = "sub_1"
+	if edit != nil {
+		edit(&s)
+	}
+	stored, err := r.Set(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored[0]
+}
+
+var topicA = registry.Topic{Dialect: "standard", Type: "a"}
+
+func TestCacheTimeToLive(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ ttl, lives time.Duration }{
+		{0, time.Second}, {-1, time.Second}, {time.Hour, time.Second}, {100 * time.Millisecond, 100 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			inner := new(counted)
+			cache := registry.NewCache(inner, c.ttl)
+			put(t, inner, nil)
+			reads := func(step string, want int64) {
+				t.Helper()
+				for range 2 {
+					if s, err := cache.Get(t.Context(), "sub_1"); err != nil || s.ID != "sub_1" {
+						t.Errorf("%s: Get: %v, %v", step, s, err)
+					}
+					if _, err := cache.Get(t.Context(), "sub_unknown"); !errors.Is(err, registry.ErrNotFound) {
+						t.Errorf("%s: Get of unknown: %v", step, err)
+					}
+					if subs, err := cache.Match(t.Context(), topicA); err != nil || len(subs) != 1 {
+						t.Errorf("%s: Match: %v, %v", step, subs, err)
+					}
+				}
+				if inner.gets.Load() != 2*want || inner.matches.Load() != want {
+					t.Errorf("%s: %d gets, %d matches, want %d and %d", step, inner.gets.Load(), inner.matches.Load(), 2*want, want)
+				}
+			}
+			reads("at first", 1)
+			time.Sleep(c.lives - 1)
+			reads("just before the end", 1)
+			time.Sleep(1)
+			reads("at the end", 2)
+		})
+	}
+}
+
+func TestCacheChangesShowAtOnce(t *testing.T) {
+	t.Parallel()
+	inner := new(counted)
+	cache := registry.NewCache(inner, 0)
+	check := func(step, label string, matching int) {
+		t.Helper()
+		s, err := cache.Get(t.Context(), "sub_1")
+		if label == "" && !errors.Is(err, registry.ErrNotFound) || label != "" && (err != nil || s.Label != label) {
+			t.Errorf("%s: Get: %q, %v", step, s.Label, err)
+		}
+		if subs, err := cache.Match(t.Context(), topicA); err != nil || len(subs) != matching {
+			t.Errorf("%s: Match: %d, %v, want %d", step, len(subs), err, matching)
+		}
+	}
+	label := func(text string) func(*registry.Subscription) {
+		return func(s *registry.Subscription) { s.Label = text }
+	}
+	check("empty", "", 0)
+	put(t, cache, label("one"))
+	check("set", "one", 1)
+	put(t, cache, func(s *registry.Subscription) { s.Label, s.Types = "two", []string{"b"} })
+	check("set again", "two", 0)
+	put(t, inner, label("three"))
+	check("changed behind it", "two", 0)
+	cache.Forget("sub_1")
+	check("forgotten", "three", 1)
+	if _, err := cache.Set(t.Context(), registry.Subscription{}); err == nil {
+		t.Error("an invalid subscription was set")
+	}
+	check("refused", "three", 1)
+	if err := cache.Delete(t.Context(), "sub_1"); err != nil {
+		t.Error(err)
+	}
+	check("deleted", "", 0)
+}
+
+// A read that saw the state before a change must not put it back after it.
+func TestCacheStaleReadIsNotKept(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*testing.T, *registry.Cache){
+		"Set": func(t *testing.T, c *registry.Cache) {
+			put(t, c, func(s *registry.Subscription) { s.State = registry.Disabled })
+		},
+		"Delete": func(t *testing.T, c *registry.Cache) {
+			if err := c.Delete(t.Context(), "sub_1"); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				inner := &counted{read: make(chan struct{}, 9), release: make(chan struct{})}
+				cache := registry.NewCache(inner, 0)
+				put(t, inner, nil)
+				var wg sync.WaitGroup
+				get := func() {
+					if s, err := cache.Get(t.Context(), "sub_1"); err != nil || s.State != registry.Active {
+						t.Errorf("Get that began before: %v, %v", s, err)
+					}
+				}
+				wg.Go(get)
+				wg.Go(get)
+				wg.Go(func() {
+					if subs, err := cache.Match(t.Context(), topicA); err != nil || len(subs) != 1 {
+						t.Errorf("Match that began before: %v, %v", subs, err)
+					}
+				})
+				synctest.Wait() // both reads saw the old state, one Get waits for the other
+				if inner.gets.Load() != 1 || inner.matches.Load() != 1 {
+					t.Errorf("%d gets and %d matches under way, want 1 and 1", inner.gets.Load(), inner.matches.Load())
+				}
+				change(t, cache)
+				// What begins now must not wait for the old reads either.
+				wg.Go(func() {
+					if s, err := cache.Get(t.Context(), "sub_1"); err == nil && s.State == registry.Active {
+						t.Error("Get that began after the change returned the old state")
+					}
+				})
+				synctest.Wait()
+				if inner.gets.Load() != 2 {
+					t.Errorf("%d gets, want 2", inner.gets.Load())
+				}
+				close(inner.release)
+				wg.Wait()
+				if s, err := cache.Get(t.Context(), "sub_1"); err == nil && s.State == registry.Active {
+					t.Error("Get returns the old state")
+				}
+				if subs, err := cache.Match(t.Context(), topicA); err != nil || len(subs) != 0 {
+					t.Errorf("Match returns the old state: %v, %v", subs, err)
+				}
+			})
+		})
+	}
+}
+
+func TestCacheCoalesces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := &counted{release: make(chan struct{})}
+		cache := registry.NewCache(inner, 0)
+		put(t, inner, nil)
+		// The first caller gives up; the others must not get its error.
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := cache.Get(ctx, "sub_1"); !errors.Is(err, context.Canceled) {
+				t.Errorf("the first caller got %v", err)
+			}
+		})
+		synctest.Wait()
+		for range 50 {
+			wg.Go(func() {
+				if s, err := cache.Get(t.Context(), "sub_1"); err != nil || s.ID != "sub_1" {
+					t.Errorf("a caller got %v, %v", s, err)
+				}
+			})
+		}
+		impatient, cancel2 := context.WithCancel(t.Context())
+		wg.Go(func() {
+			if _, err := cache.Get(impatient, "sub_1"); !errors.Is(err, context.Canceled) {
+				t.Errorf("the impatient caller got %v", err)
+			}
+		})
+		synctest.Wait()
+		cancel2()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if n := inner.gets.Load(); n != 2 {
+			t.Errorf("%d reads, want 2", n)
+		}
+		close(inner.release)
+		wg.Wait()
+		if n := inner.gets.Load(); n != 2 {
+			t.Errorf("%d reads in the end, want 2", n)
+		}
+	})
+}
+
+func TestCacheDoesNotKeepErrors(t *testing.T) {
+	t.Parallel()
+	inner := new(counted)
+	cache := registry.NewCache(inner, 0)
+	put(t, inner, nil)
+	down := errors.New("down")
+	inner.fail.Store(&down)
+	if _, err := cache.Get(t.Context(), "sub_1"); !errors.Is(err, down) {
+		t.Errorf("Get: %v", err)
+	}
+	if _, err := cache.Match(t.Context(), topicA); !errors.Is(err, down) {
+		t.Errorf("Match: %v", err)
+	}
+	inner.fail.Store(nil)
+	if _, err := cache.Get(t.Context(), "sub_1"); err != nil {
+		t.Errorf("Get: %v", err)
+	}
+	if _, err := cache.Match(t.Context(), topicA); err != nil {
+		t.Errorf("Match: %v", err)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	cache := registry.NewCache(new(registry.Memory), 0)
+	for i := range 100_000 {
+		if _, err := cache.Get(t.Context(), fmt.Sprint(i)); !errors.Is(err, registry.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	for i := range 10_000 {
+		if _, err := cache.Match(t.Context(), registry.Topic{Scope: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gets, matches := cache.Len()
+	if gets > 65536 || gets < 50000 || matches > 4096 || matches < 3000 {
+		t.Errorf("%d gets and %d matches are kept", gets, matches)
+	}
+}
+
+func TestCacheZeroValueAndNil(t *testing.T) {
+	t.Parallel()
+	var zero registry.Cache
+	_, err := zero.Get(t.Context(), "sub_1")
+	if err == nil || errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("Get of the zero value: %v", err)
+	}
+	if _, err := zero.Match(t.Context(), topicA); err == nil {
+		t.Error("Match of the zero value succeeds")
+	}
+	if _, err := zero.Set(t.Context(), valid()); err == nil {
+		t.Error("Set of the zero value succeeds")
+	}
+	if err := zero.Delete(t.Context(), "sub_1"); err == nil {
+		t.Error("Delete of the zero value succeeds")
+	}
+	for _, err = range zero.List(t.Context(), registry.Filter{}) {
+		if err == nil {
+			t.Error("List of the zero value yields")
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("NewCache(nil) does not panic")
+		}
+	}()
+	registry.NewCache(nil, 0)
+}
+
+func TestCacheHitsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts for the process
+	cache := registry.NewCache(new(registry.Memory), 0)
+	put(t, cache, nil)
+	ctx := t.Context()
+	for name, hit := range map[string]func() error{
+		"Get":   func() error { _, err := cache.Get(ctx, "sub_1"); return err },
+		"Match": func() error { _, err := cache.Match(ctx, topicA); return err },
+	} {
+		if err := hit(); err != nil {
+			t.Fatal(err)
+		}
+		// A run longer than the time to live would count a miss or two, which
+		// the average rounds away.
+		if n := testing.AllocsPerRun(1000, func() {
+			if err := hit(); err != nil {
+				t.Error(err)
+			}
+		}); n > 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ringback-go/ringback/internal/ids"
+)
+
+var (
+	// ErrNotFound says that there is no such subscription.
+	ErrNotFound = errors.New("registry: subscription not found")
+	// ErrConflict says that a compare-and-set lost: the revision given is not
+	// the one that stands.
+	ErrConflict = errors.New("registry: revision conflict")
+	// ErrInvalid says that a subscription lacks a field or is out of bounds.
+	ErrInvalid = errors.New("registry: invalid subscription")
+)
+
+// A Registry keeps subscriptions. Implementations are safe for concurrent use,
+// copy in and out, and return once the change is durable (or say in their
+// type's first sentence that they are not). The package registrytest checks
+// an implementation against these rules.
+type Registry interface {
+	// Set stores subscriptions, all or none, and returns them as stored. One
+	// with a Slot replaces what fills (Dialect, Tenant, Scope, Slot) and is not
+	// removed, keeping its ID and CreatedAt; one without replaces what has its
+	// ID. Revision 0 takes whatever stands there, another value must be the one
+	// that stands (ErrConflict). An ID that is given and not known is taken as
+	// it is. ErrInvalid names the field; see [Validate].
+	Set(ctx context.Context, subs ...Subscription) ([]Subscription, error)
+	// Get returns one subscription, whatever its state, or ErrNotFound.
+	Get(ctx context.Context, id string) (Subscription, error)
+	// Delete forgets a subscription altogether; one that is not there is no
+	// error. To end one that deliveries may wait for, remove it through
+	// the delivery engine, which leaves a tombstone until the farewell is settled.
+	Delete(ctx context.Context, id string) error
+	// List yields subscriptions, newest first. An error ends the sequence as
+	// its last pair.
+	List(ctx context.Context, f Filter) iter.Seq2[Subscription, error]
+	// Match returns the subscriptions that want an event now, in order of
+	// their IDs: those for which [Subscription.Wants] holds, less the ones
+	// without a scope whose non-empty slot is filled, for the same tenant, by
+	// one that has the topic's scope.
+	Match(ctx context.Context, t Topic) ([]Subscription, error)
+}
+
+// A Filter chooses subscriptions for [Registry.List]. Empty fields choose all.
+type Filter struct {
+	Dialect, Tenant, Scope string
+	// States chooses those in one of the states; empty is every state.
+	States []State
+	// Limit ends the list after so many; 0 is no limit.
+	Limit int
+}
+
+// An Error says which field of which subscription was refused.
+type Error struct {
+	ID    string // may be empty
+	Field string // Go name of the field
+	Err   error  // ErrInvalid or another sentinel of this package
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%v: %s", e.Err, e.Field)
+}
+
+// Unwrap returns the sentinel.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Bounds of a subscription's fields, in bytes or elements.
+const (
+	MaxText    = 512   // ID, Dialect, Tenant, Scope, Slot, Label, Reason, each type
+	MaxURL     = 8192  // URL
+	MaxTypes   = 256   // Types
+	MaxSecrets = 16    // Secrets
+	MaxSecret  = 4096  // each secret
+	MaxMeta    = 16384 // keys and values of Meta together
+)
+
+// Validate reports what [Registry.Set] would refuse, as an [*Error] that wraps
+// ErrInvalid: no Dialect, URL or Types; a state that does not exist; a field
+// over its bound; text that is not UTF-8 or contains NUL, which not every
+// database keeps as it is (secrets may be any bytes); a limit that is not a
+// number; an ExpiresAt outside the years 1 to 9999. It does not judge the URL:
+// that is the egress policy's work.
+func Validate(s Subscription) error {
+	invalid := func(field string) error { return &Error{ID: s.ID, Field: field, Err: ErrInvalid} }
+	for _, f := range []struct {
+		name, value string
+		max         int
+	}{
+		{"ID", s.ID, MaxText},
+		{"Dialect", s.Dialect, MaxText},
+		{"Tenant", s.Tenant, MaxText},
+		{"Scope", s.Scope, MaxText},
+		{"Slot", s.Slot, MaxText},
+		{"Label", s.Label, MaxText},
+		{"Reason", s.Reason, MaxText},
+		{"URL", s.URL, MaxURL},
+	} {
+		if len(f.value) > f.max || !storable(f.value) {
+			return invalid(f.name)
+		}
+	}
+	switch {
+	case s.Dialect == "":
+		return invalid("Dialect")
+	case s.URL == "":
+		return invalid("URL")
+	case len(s.Types) == 0 || len(s.Types) > MaxTypes:
+		return invalid("Types")
+	case len(s.Secrets) > MaxSecrets:
+		return invalid("Secrets")
+	case s.State != "" && !s.State.Valid():
+		return invalid("State")
+	case s.Revision < 0:
+		return invalid("Revision")
+	case s.Limits.MaxInFlight < 0 || s.Limits.Timeout < 0 ||
+		!(s.Limits.PerSecond >= 0) || math.IsInf(s.Limits.PerSecond, 1): // NaN is not >= 0
+		return invalid("Limits")
+	case !s.ExpiresAt.IsZero() && (s.ExpiresAt.UTC().Year() < 1 || s.ExpiresAt.UTC().Year() > 9999):
+		return invalid("ExpiresAt")
+	}
+	for _, t := range s.Types {
+		if t == "" || len(t) > MaxText || !storable(t) {
+			return invalid("Types")
+		}
+	}
+	for _, k := range s.Secrets {
+		if k.IsZero() || len(k.Reveal()) > MaxSecret {
+			return invalid("Secrets")
+		}
+	}
+	n := 0
+	for k, v := range s.Meta {
+		if !storable(k) || !storable(v) {
+			return invalid("Meta")
+		}
+		n += len(k) + len(v)
+	}
+	if n > MaxMeta {
+		return invalid("Meta")
+	}
+	return nil
+}
+
+func storable(text string) bool {
+	return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
+}
+
+// NewID returns a new subscription ID, "sub_" and a UUIDv7 in 26 letters and
+// digits that sort by time.
+func NewID() string { return ids.New("sub") }

@@ -1,0 +1,151 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// A table is the memory of a Cache for one kind of read: results by key, and
+// the reads under way. Every read is registered under its key, and its result
+// is kept only if it still is when it ends: dropping a key unregisters the
+// read, so that what was read before a change is never put back after it.
+type table[K comparable, V any] struct {
+	seed   maphash.Seed
+	max    int // results in one shard
+	shards []shard[K, V]
+}
+
+type shard[K comparable, V any] struct {
+	mu      sync.Mutex
+	entries map[K]*entry[V]
+	reads   map[K]*read[V]
+	_       [40]byte // a cache line of its own
+}
+
+// An entry is not changed once it is in the table.
+type entry[V any] struct {
+	value V
+	err   error         // nil or ErrNotFound
+	until time.Duration // since the cache's start
+}
+
+type read[V any] struct {
+	started   time.Duration
+	done      chan struct{} // closed when the rest is final
+	value     V
+	err       error
+	abandoned bool // by its own caller: says nothing to the others
+}
+
+func newTable[K comparable, V any](shards, entries int) *table[K, V] {
+	t := &table[K, V]{seed: maphash.MakeSeed(), max: entries / shards, shards: make([]shard[K, V], shards)}
+	for i := range t.shards {
+		t.shards[i].entries = make(map[K]*entry[V])
+		t.shards[i].reads = make(map[K]*read[V])
+	}
+	return t
+}
+
+func (t *table[K, V]) shard(k K) *shard[K, V] {
+	return &t.shards[maphash.Comparable(t.seed, k)%uint64(len(t.shards))]
+}
+
+// find returns what is kept for k, or nil.
+func (t *table[K, V]) find(k K, now time.Duration) *entry[V] {
+	s := t.shard(k)
+	s.mu.Lock()
+	e := s.entries[k]
+	s.mu.Unlock()
+	if e == nil || now >= e.until {
+		return nil
+	}
+	return e
+}
+
+// load returns what another caller is reading for k, or reads it.
+func (t *table[K, V]) load(ctx context.Context, c *Cache, k K, from func(context.Context, K) (V, error)) (V, error) {
+	s := t.shard(k)
+	for {
+		now := time.Since(c.start)
+		s.mu.Lock()
+		if e := s.entries[k]; e != nil && now < e.until {
+			s.mu.Unlock()
+			return e.value, e.err
+		}
+		r := s.reads[k]
+		if r == nil || now-r.started >= c.ttl { // one that takes longer is not waited for
+			r = &read[V]{started: now, done: make(chan struct{}), abandoned: true}
+			s.reads[k] = r
+			s.mu.Unlock()
+			t.read(ctx, c, k, r, from)
+			return r.value, r.err
+		}
+		s.mu.Unlock()
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			var none V
+			return none, ctx.Err()
+		}
+		if !r.abandoned {
+			return r.value, r.err
+		}
+	}
+}
+
+func (t *table[K, V]) read(ctx context.Context, c *Cache, k K, r *read[V], from func(context.Context, K) (V, error)) {
+	defer func() { // also when from panics
+		s := t.shard(k)
+		s.mu.Lock()
+		if s.reads[k] == r {
+			delete(s.reads, k)
+			if !r.abandoned && (r.err == nil || errors.Is(r.err, ErrNotFound)) {
+				t.makeRoom(s, k, time.Since(c.start))
+				s.entries[k] = &entry[V]{r.value, r.err, r.started + c.ttl}
+			}
+		}
+		s.mu.Unlock()
+		close(r.done)
+	}()
+	r.value, r.err = from(ctx, k)
+	r.abandoned = r.err != nil && ctx.Err() != nil
+}
+
+// makeRoom evicts old results if k does not fit: of a few arbitrary ones those
+// that are over, or else one that is not.
+func (t *table[K, V]) makeRoom(s *shard[K, V], k K, now time.Duration) {
+	if _, there := s.entries[k]; there || len(s.entries) < t.max {
+		return
+	}
+	looked := 0
+	for other, e := range s.entries {
+		looked++
+		if now >= e.until || (looked == 8 && len(s.entries) >= t.max) {
+			delete(s.entries, other)
+		}
+		if looked == 8 {
+			return
+		}
+	}
+}
+
+func (t *table[K, V]) drop(k K) {
+	s := t.shard(k)
+	s.mu.Lock()
+	delete(s.entries, k)
+	delete(s.reads, k)
+	s.mu.Unlock()
+}
+
+func (t *table[K, V]) dropAll() {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		clear(s.entries)
+		clear(s.reads)
+		s.mu.Unlock()
+	}
+}
