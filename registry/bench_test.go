@@ -2,7 +2,7 @@ package registry_test
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/ringback-go/ringback/registry"
@@ -15,7 +15,7 @@ func filled(b *testing.B, n int) (*registry.Memory, []string) {
 	ids := make([]string, n)
 	for i := range ids {
 		s := valid()
-		s.Tenant = fmt.Sprint("tenant", i)
+		s.Tenant = "tenant" + strconv.Itoa(i)
 		stored, err := mem.Set(b.Context(), s)
 		if err != nil {
 			b.Fatal(err)
@@ -56,7 +56,7 @@ func BenchmarkCacheMatch(b *testing.B) {
 // BenchmarkMemoryMatch must not grow with the number of subscriptions.
 func BenchmarkMemoryMatch(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			mem, _ := filled(b, n)
 			b.ReportAllocs()
 			topic := registry.Topic{Dialect: "standard", Tenant: "tenant7", Type: "a"}

@@ -3,7 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -249,6 +249,34 @@ func TestCacheCoalesces(t *testing.T) {
 	})
 }
 
+// What a slow read returns is as old as its start.
+func TestCacheCountsFromTheStartOfTheRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := &counted{release: make(chan struct{})}
+		cache := registry.NewCache(inner, 0)
+		put(t, inner, nil)
+		get := func() {
+			if _, err := cache.Get(t.Context(), "sub_1"); err != nil {
+				t.Errorf("Get: %v", err)
+			}
+		}
+		go get()
+		time.Sleep(900 * time.Millisecond)
+		close(inner.release)
+		time.Sleep(99 * time.Millisecond)
+		get()
+		if n := inner.gets.Load(); n != 1 {
+			t.Errorf("%d reads after 999 ms, want 1", n)
+		}
+		time.Sleep(time.Millisecond)
+		get()
+		if n := inner.gets.Load(); n != 2 {
+			t.Errorf("%d reads after 1 s, want 2", n)
+		}
+	})
+}
+
 func TestCacheDoesNotKeepErrors(t *testing.T) {
 	t.Parallel()
 	inner := new(counted)
@@ -275,12 +303,12 @@ func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	cache := registry.NewCache(new(registry.Memory), 0)
 	for i := range 100_000 {
-		if _, err := cache.Get(t.Context(), fmt.Sprint(i)); !errors.Is(err, registry.ErrNotFound) {
+		if _, err := cache.Get(t.Context(), strconv.Itoa(i)); !errors.Is(err, registry.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
 	for i := range 10_000 {
-		if _, err := cache.Match(t.Context(), registry.Topic{Scope: fmt.Sprint(i)}); err != nil {
+		if _, err := cache.Match(t.Context(), registry.Topic{Scope: strconv.Itoa(i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -319,7 +347,7 @@ func TestCacheZeroValueAndNil(t *testing.T) {
 	registry.NewCache(nil, 0)
 }
 
-func TestCacheHitsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts for the process
+func TestCacheHitsDoNotAllocate(t *testing.T) { // not parallel: AllocsPerRun counts for the process
 	cache := registry.NewCache(new(registry.Memory), 0)
 	put(t, cache, nil)
 	ctx := t.Context()

@@ -121,8 +121,8 @@ func Validate(s Subscription) error {
 		return invalid("State")
 	case s.Revision < 0:
 		return invalid("Revision")
-	case s.Limits.MaxInFlight < 0 || s.Limits.Timeout < 0 ||
-		!(s.Limits.PerSecond >= 0) || math.IsInf(s.Limits.PerSecond, 1): // NaN is not >= 0
+	case s.Limits.MaxInFlight < 0 || s.Limits.PerSecond < 0 || s.Limits.Timeout < 0,
+		math.IsNaN(s.Limits.PerSecond), math.IsInf(s.Limits.PerSecond, 0):
 		return invalid("Limits")
 	case !s.ExpiresAt.IsZero() && (s.ExpiresAt.UTC().Year() < 1 || s.ExpiresAt.UTC().Year() > 9999):
 		return invalid("ExpiresAt")
