@@ -1,0 +1,61 @@
+// Package middleware holds the gates in front of a handler that receives
+// callbacks: each refuses one kind of bad request before the handler sees it.
+//
+//	signed, err := verify.NewStandard(0, verify.Key{Secret: []byte(secret)})
+//	if err != nil {
+//		return err
+//	}
+//	gates := middleware.Chain(
+//		middleware.RateLimit{Key: middleware.ByPeer, Requests: 600, Per: time.Minute}.Handler,
+//		middleware.Method{}.Handler,
+//		middleware.Query{}.Handler,
+//		middleware.Body{}.Handler,
+//		middleware.Signature{Verifier: signed}.Handler,
+//		middleware.Payload[Event]{}.Handler,
+//	)
+//	http.Handle("/hooks", gates(handler))
+//
+// # Shape
+//
+// A gate is a struct with two methods, as [http.CrossOriginProtection] is:
+// Check decides and writes nothing, Handler enforces. The fields are its
+// configuration; Handler takes a copy of them, later changes have no effect.
+// The doc of each gate says what its zero value does. Gates are safe for
+// concurrent use.
+//
+// # Order
+//
+// The first gate of a [Chain] is the outermost. The order is
+//
+//	RateLimit(ByPeer) → Method → Query → Body → AppID → Signature or Secret
+//	→ RateLimit(ByIdentity) → Payload → handler
+//
+// so that cheap refusals come first, nothing is hashed for a flood, and
+// nothing is parsed that is not authenticated. A refusal is accordingly 429,
+// 405, 400, 413, 401, 429, 415, 400 or 422, whichever comes first. A gate's
+// Handler panics when a gate that belongs outside of it stands directly
+// inside, and at other misconfigurations, with a sentence that says what to
+// do. What cannot be seen at wiring, such as a foreign middleware between two
+// gates, is refused per request with status 500: never an open door.
+//
+// # Refusals
+//
+// A [DenyFunc] is the only place that writes a refusal, and is called exactly
+// once; [Problem] is the default. The headers Allow, Retry-After, RateLimit
+// and RateLimit-Policy have been set before it is called. The answer says
+// nothing about the cause; the cause goes to the gate's Logger, refusals on
+// level debug and failures of our own (5xx) on level error. [Status] tells
+// the status of an error. Gates pass the ResponseWriter on as it is, so that
+// [http.ResponseController] works in the handler.
+//
+// # State
+//
+// [RawBody], [IdentityFrom] and [PayloadFrom] read what the gates found. It
+// is kept in one value of the request's context.
+//
+// # Not here, because
+//
+// Client addresses from X-Forwarded-For: no default is safe, put a middleware
+// that knows your proxies in front and let it set r.RemoteAddr. Time-outs and
+// header limits: they belong to [http.Server].
+package middleware

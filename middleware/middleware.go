@@ -1,0 +1,109 @@
+package middleware
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Middleware wraps a handler. It is an alias, so that values spread into any
+// router's Use.
+type Middleware = func(http.Handler) http.Handler
+
+// DenyFunc writes the refusal of a request. err is the cause, for [Status]
+// and [errors.AsType] of [*Error]; its text is for operators and must not be
+// sent. A DenyFunc is called at most once for a request, and after it nothing
+// else is written. It must not be called by anyone but a gate.
+type DenyFunc func(w http.ResponseWriter, r *http.Request, err error)
+
+// Chain returns a middleware that applies ms, the first outermost. Without
+// arguments it returns the handler as it is. A nil middleware panics here,
+// not when a request comes.
+func Chain(ms ...Middleware) Middleware {
+	own := append([]Middleware(nil), ms...)
+	for i, m := range own {
+		if m == nil {
+			panic("middleware: Chain: middleware " + strconv.Itoa(i) + " is nil, leave it out or pass a gate's Handler method")
+		}
+	}
+	return func(next http.Handler) http.Handler {
+		mustNext("Chain", next)
+		for _, m := range slices.Backward(own) {
+			next = m(next)
+		}
+		return next
+	}
+}
+
+// rank is the place of a gate in the documented order; a gate must not stand
+// inside of one with a higher rank.
+type rank int
+
+const (
+	anywhere rank = iota // takes the rank of what stands inside
+	rankMethod
+	rankQuery
+	rankBody
+	rankAppID
+	rankSignature
+	rankPayload
+)
+
+// wired is what the Handler methods return. It remembers the gate's place,
+// for the gate that is wrapped around it.
+type wired struct {
+	name  string
+	rank  rank
+	serve http.HandlerFunc
+}
+
+func (h *wired) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r) }
+
+// wire checks next and the order, and makes the gate's handler.
+func wire(name string, at rank, next http.Handler, serve http.HandlerFunc) http.Handler {
+	mustNext(name, next)
+	h := &wired{name: name, rank: at, serve: serve}
+	if inner, ok := next.(*wired); ok && inner.rank != anywhere {
+		if at == anywhere {
+			h.name, h.rank = inner.name, inner.rank
+		} else if at > inner.rank {
+			panic("middleware: " + name + " stands outside of " + inner.name + ", put " + inner.name + " outside: see the order in the package's documentation")
+		}
+	}
+	return h
+}
+
+func mustNext(name string, next http.Handler) {
+	f, isFunc := next.(http.HandlerFunc)
+	if next == nil || isFunc && f == nil {
+		panic("middleware: " + name + ": the next handler is nil, pass the handler that the gate protects")
+	}
+}
+
+// refuse is the one way out of a gate: headers, log, DenyFunc.
+func refuse(w http.ResponseWriter, r *http.Request, gate string, err error, deny DenyFunc, logger *slog.Logger) {
+	status := Status(err)
+	setHeaders(w.Header(), err)
+	if logger == nil {
+		logger = slog.Default()
+	}
+	level := slog.LevelDebug
+	if status >= 500 {
+		level = slog.LevelError
+	}
+	logger.LogAttrs(r.Context(), level, "middleware: request refused",
+		slog.String("gate", gate), slog.Int("status", status), slog.Any("cause", err))
+	if deny == nil {
+		deny = Problem
+	}
+	deny(w, r, err)
+}
+
+func clock(now func() time.Time) time.Time {
+	if now == nil {
+		return time.Now()
+	}
+	return now()
+}
