@@ -6,7 +6,8 @@ import "time"
 // and the engine leases. Body and Meta are handed over with it: neither side
 // changes them from then on.
 type Delivery struct {
-	// ID is unique; see [DeliveryID].
+	// ID is unique: the EventID, or that with a dot and more behind it; see
+	// [DeliveryID].
 	ID string
 	// EventID is the webhook-id of every request.
 	EventID string

@@ -67,7 +67,7 @@ func (e *Engine) Publish(ctx context.Context, events ...Event) ([]Published, err
 			ds = append(ds, d)
 		}
 		if given && len(subs) == 0 {
-			ds = append(ds, Delivery{ID: DeliveryID(ev.ID, ""), EventID: ev.ID, PublishedAt: now})
+			ds = append(ds, Delivery{ID: ev.ID, EventID: ev.ID, PublishedAt: now})
 		}
 		out[i].Deliveries = len(subs)
 	}

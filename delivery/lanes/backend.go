@@ -23,8 +23,11 @@ type Backend interface {
 	// Due says. It returns what waits, and the lanes' states.
 	Load(ctx context.Context) (Loaded, error)
 	// Commit does all of b, durably, or nothing, and fills in the results. An
-	// error that wraps delivery.ErrUnknown means that neither is known.
-	// Committing the same again must then be harmless.
+	// error that wraps delivery.ErrUnknown means that neither is known: the same
+	// Batch is then committed again before any other until there is no error.
+	// Where the first time went through, the second changes nothing and fills in
+	// the same results: an Append whose ID is known under the Seq that it has
+	// already is no Duplicate, no attempt is logged twice, Next is set.
 	Commit(ctx context.Context, b *Batch) error
 	// Refill reads, for each want, the first rows of a lane's class that are
 	// indexed, not hidden and due at now, in order of Due and Seq. It may return
@@ -170,6 +173,7 @@ type Head struct {
 	Lane  string
 	Retry bool
 	Due   int64
-	// Ahead is how many rows of the lane go ahead and were never attempted.
+	// Ahead is how many rows of the class go ahead, are not hidden and were
+	// never attempted.
 	Ahead int
 }

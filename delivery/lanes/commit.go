@@ -3,7 +3,9 @@ package lanes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ringback-go/ringback/delivery"
 )
@@ -21,10 +23,12 @@ type operation interface {
 }
 
 type opState struct {
-	rows int   // how many rows it brings
-	now  int64 // the caller's time, 0 for the store's
-	done chan struct{}
-	err  error
+	rows  int   // how many rows it brings
+	now   int64 // the caller's time, 0 for the store's
+	alone bool  // shares its batch with nobody
+	again bool  // was committed more than once
+	done  chan struct{}
+	err   error
 }
 
 func (o *opState) state() *opState { return o }
@@ -80,8 +84,14 @@ func (s *Store) nextOps() []operation {
 	defer s.queueMu.Unlock()
 	n, rows := 0, 0
 	for n < len(s.queue) && (n == 0 || rows+s.queue[n].state().rows <= s.cfg.BatchRows) {
-		rows += s.queue[n].state().rows
-		n++
+		st := s.queue[n].state()
+		if st.alone && n > 0 {
+			break
+		}
+		rows += st.rows
+		if n++; st.alone {
+			break
+		}
 	}
 	ops := s.queue[:n:n]
 	if s.queue = s.queue[n:]; len(s.queue) == 0 {
@@ -110,9 +120,9 @@ func (s *Store) run(ctx context.Context, ops []operation) {
 func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 	b := &Batch{}
 	s.mu.Lock()
-	if s.closed {
+	if err := s.usable(); err != nil {
 		s.mu.Unlock()
-		return delivery.ErrClosed
+		return err
 	}
 	for _, o := range ops {
 		b.Now = max(b.Now, o.state().now)
@@ -130,6 +140,12 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 	var err error
 	if !empty {
 		err = s.backend.Commit(ctx, b)
+	}
+	if errors.Is(err, delivery.ErrUnknown) {
+		err = s.commitAgain(ctx, b, err)
+		for _, o := range ops {
+			o.state().again = true
+		}
 	}
 
 	s.mu.Lock()
@@ -150,6 +166,28 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 		o.apply(s, b)
 	}
 	return nil
+}
+
+// undecided bounds how often a batch is committed again.
+const undecided = 10
+
+// commitAgain repeats a commit of which it is not known whether it happened:
+// until then memory cannot tell which rows there are. If that never ends well
+// the store fails for good; what is stored then shows when it is opened anew.
+func (s *Store) commitAgain(ctx context.Context, b *Batch, unknown error) error {
+	pause := time.Millisecond
+	for range undecided {
+		time.Sleep(pause) // holds up nobody but those who want to commit
+		pause *= 2
+		if s.backend.Commit(ctx, b) == nil {
+			return nil
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = fmt.Errorf("lanes: the store must be opened anew: %w", unknown)
+	s.wakeAll()
+	return s.failed
 }
 
 // stragglers has rows indexed that so many younger ones have passed that a

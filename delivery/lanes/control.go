@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -10,9 +11,9 @@ import (
 type laneOp struct {
 	opState
 	states []delivery.LaneState
-	before []lane // to undo
-	taken  []*row // rows of closed lanes
-	pushed []*row // rows of paused lanes
+	before []lane    // to undo
+	taken  []*Settle // rows of closed lanes
+	pushed []*row    // rows of paused lanes
 }
 
 // SetLanes implements [delivery.Store].
@@ -96,22 +97,46 @@ func (o *laneOp) close(s *Store, b *Batch, l *lane) {
 			st.giveUp(l.reason)
 		}
 	}
+	o.taken = append(o.taken, s.giveUpWaiting(b, l)...)
+}
+
+// giveUpWaiting makes dead what waits in a closed lane's memory.
+func (s *Store) giveUpWaiting(b *Batch, l *lane) []*Settle {
+	var taken []*Settle
 	for class := range l.queue {
 		for _, r := range l.queue[class] {
 			r.state = settling
 			s.held -= r.cost()
-			o.taken = append(o.taken, r)
-		}
-		l.queue[class] = nil
-	}
-	for _, r := range o.taken {
-		if r.lane == l {
-			b.Settle = append(b.Settle, &Settle{
+			taken = append(taken, &Settle{
 				Row: r.Row, Indexed: r.indexed,
 				Result: delivery.GiveUp, Reason: l.reason,
 				NewAttempts: r.Attempts, NewTries: r.Tries,
 			})
 		}
+		l.queue[class] = nil
+	}
+	b.Settle = append(b.Settle, taken...)
+	return taken
+}
+
+// gaveUp lets out of memory what giveUpWaiting took. What that uncovers is
+// killed after, unless the lane is opened before.
+func (s *Store) gaveUp(taken []*Settle, now int64) {
+	for _, st := range taken {
+		r := s.rows[st.Seq]
+		if r.ahead {
+			r.ahead = false
+			r.lane.barrier--
+		}
+		s.forget(r)
+		s.reveal(st.Next, now)
+	}
+}
+
+// keepWaiting undoes giveUpWaiting.
+func (s *Store) keepWaiting(taken []*Settle) {
+	for _, st := range taken {
+		s.enqueue(s.rows[st.Seq])
 	}
 }
 
@@ -134,13 +159,7 @@ func (o *laneOp) pause(s *Store, b *Batch, l *lane) {
 }
 
 func (o *laneOp) apply(s *Store, b *Batch) {
-	for _, r := range o.taken {
-		if r.ahead {
-			r.ahead = false
-			r.lane.barrier--
-		}
-		s.forget(r)
-	}
+	s.gaveUp(o.taken, b.Now)
 	for _, r := range o.pushed {
 		class := r.class()
 		s.leaveToBackend(r.lane, class, r.Due)
@@ -154,15 +173,13 @@ func (o *laneOp) apply(s *Store, b *Batch) {
 }
 
 func (o *laneOp) revert(s *Store, b *Batch) {
-	for _, r := range o.taken {
-		s.enqueue(r)
-	}
+	s.keepWaiting(o.taken)
 	for _, r := range o.pushed {
 		s.enqueue(r)
 	}
-	for i, was := range o.before {
+	for i, was := range slices.Backward(o.before) {
 		l := s.lane(o.states[i].Lane)
-		l.mode, l.reason, l.cap, l.rate, l.hold = was.mode, was.reason, was.cap, was.rate, was.hold
+		l.mode, l.reason, l.cap, l.rate, l.rateAt, l.hold = was.mode, was.reason, was.cap, was.rate, was.rateAt, was.hold
 		l.rows--
 		s.place(l, b.Now)
 	}
@@ -176,7 +193,7 @@ const killRows = 2000
 func (s *Store) kill(ctx context.Context, name string) error {
 	for {
 		o := &killOp{name: name}
-		o.rows = killRows
+		o.rows, o.alone = killRows, true
 		if err := s.commit(ctx, o); err != nil {
 			return err
 		}
@@ -188,20 +205,26 @@ func (s *Store) kill(ctx context.Context, name string) error {
 
 type killOp struct {
 	opState
-	name string
-	kill *Kill
+	name  string
+	kill  *Kill
+	taken []*Settle
 }
 
 func (o *killOp) build(s *Store, b *Batch) {
-	o.kill = nil
+	o.kill, o.taken = nil, nil
 	l := s.lanes[o.name]
 	if l == nil || l.mode != delivery.LaneClosed {
 		return // opened again meanwhile
 	}
+	o.taken = s.giveUpWaiting(b, l)
 	o.kill = &Kill{Lane: o.name, Reason: l.reason, Limit: killRows, Except: map[int64]bool{}}
+	mine := make(map[int64]bool, len(o.taken))
+	for _, st := range o.taken {
+		mine[st.Seq] = true
+	}
 	if l.rows > 0 { // being attempted: their own outcome settles them
 		for seq, r := range s.rows {
-			if r.lane == l {
+			if r.lane == l && !mine[seq] {
 				o.kill.Except[seq] = true
 			}
 		}
@@ -210,10 +233,15 @@ func (o *killOp) build(s *Store, b *Batch) {
 }
 
 func (o *killOp) apply(s *Store, b *Batch) {
-	if o.kill == nil || o.kill.Killed >= killRows {
+	if o.kill == nil {
 		return
 	}
+	s.gaveUp(o.taken, b.Now)
 	l := s.lane(o.name)
+	l.era++
+	if o.kill.Killed >= killRows {
+		return
+	}
 	l.next = [2]int64{never, never}
 	l.barrier = 0
 	for seq := range o.kill.Except {
@@ -224,4 +252,4 @@ func (o *killOp) apply(s *Store, b *Batch) {
 	s.place(l, b.Now)
 }
 
-func (o *killOp) revert(*Store, *Batch) {}
+func (o *killOp) revert(s *Store, _ *Batch) { s.keepWaiting(o.taken) }

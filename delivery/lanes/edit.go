@@ -10,8 +10,9 @@ import (
 type editOp struct {
 	opState
 	edit    Edit
-	skip    bool // a leased row: memory alone is concerned
-	removed *row // was waiting in memory
+	skip    bool   // a leased row: memory alone is concerned
+	removed *row   // was waiting in memory
+	closed  string // the lane, if a row came back to life in a closed one
 }
 
 // RetryNow implements [delivery.Operator].
@@ -26,7 +27,7 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, id string) error {
 
 func (s *Store) edit(ctx context.Context, now time.Time, e Edit) error {
 	o := &editOp{edit: e}
-	o.rows = 1
+	o.rows, o.alone = 1, true
 	if !now.IsZero() {
 		o.now = now.UnixMicro()
 	}
@@ -36,15 +37,17 @@ func (s *Store) edit(ctx context.Context, now time.Time, e Edit) error {
 	switch {
 	case o.edit.Missing:
 		return delivery.ErrNotFound
-	case o.edit.Cancel && o.edit.Settled:
+	case o.edit.Cancel && o.edit.Settled && !o.again:
 		return delivery.ErrSettled
+	case o.closed != "":
+		return s.kill(ctx, o.closed)
 	}
 	return nil
 }
 
 func (o *editOp) build(s *Store, b *Batch) {
 	o.edit = Edit{ID: o.edit.ID, Cancel: o.edit.Cancel}
-	o.skip, o.removed = false, nil
+	o.skip, o.removed, o.closed = false, nil, ""
 	for _, r := range s.rows { // rare enough to look at each
 		if r.Delivery.ID != o.edit.ID {
 			continue
@@ -80,35 +83,26 @@ func (o *editOp) apply(s *Store, b *Batch) {
 		s.reveal(o.edit.Next, b.Now)
 		return
 	}
+	o.drop(s)
 	if o.edit.Hidden {
 		return
 	}
-	o.drop(s)
 	l := s.lane(o.edit.Row.Delivery.LaneName())
+	if l.mode == delivery.LaneClosed {
+		o.closed = l.name
+	}
 	s.adopt(l, o.edit.Row, b.Now)
 	s.place(l, b.Now)
 }
 
-// drop takes the row out of memory if a read brought it there meanwhile.
-func (o *editOp) drop(s *Store) {
-	if o.edit.Settled && o.edit.Cancel {
-		return
+// end lets reads bring the row again. What they brought meanwhile was left out:
+// it may be as it was before.
+func (o *editOp) end(s *Store) (unread []unread) {
+	unread, s.unread, s.editing = s.unread, nil, ""
+	if s.reading && o.edit.Row.Seq != 0 {
+		s.graveyard[o.edit.Row.Seq] = struct{}{}
 	}
-	r := s.rows[o.edit.Row.Seq]
-	if r == nil {
-		if s.reading {
-			s.graveyard[o.edit.Row.Seq] = struct{}{}
-		}
-		return
-	}
-	switch r.state {
-	case waiting:
-		s.unqueue(r)
-	case leased:
-		r.lane.inFlight--
-	case settling, gone:
-	}
-	s.forget(r)
+	return unread
 }
 
 func (o *editOp) restore(s *Store, b *Batch) {
@@ -116,6 +110,15 @@ func (o *editOp) restore(s *Store, b *Batch) {
 		s.enqueue(o.removed)
 		s.place(o.removed.lane, b.Now)
 	}
+	for _, u := range o.end(s) {
+		s.leaveToBackend(u.lane, u.class, u.due)
+		s.place(u.lane, b.Now)
+	}
 }
 
-func (o *editOp) revert(s *Store, b *Batch) { o.restore(s, b) }
+func (o *editOp) revert(s *Store, b *Batch) {
+	if !o.skip {
+		o.edit.Row.Seq = 0
+		o.restore(s, b)
+	}
+}

@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -49,10 +50,10 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 func validate(i int, d *delivery.Delivery) error {
 	field := ""
 	switch {
-	case d.ID == "" || len(d.ID) > 2*delivery.MaxID+1:
-		field = "ID"
 	case !delivery.ValidEventID(d.EventID):
 		field = "EventID"
+	case len(d.ID) > 2*delivery.MaxID+1 || d.ID != d.EventID && !strings.HasPrefix(d.ID, d.EventID+"."):
+		field = "ID"
 	case len(d.Key) > delivery.MaxKey:
 		field = "Key"
 	case d.DelayIn < 0:
@@ -81,6 +82,7 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 		}
 		if d.ExpiresIn > 0 {
 			a.Expires = now + micros(d.ExpiresIn)
+			a.Due = min(a.Due, a.Expires)
 		}
 		a.Index, a.Dead, a.Duplicate, a.Hidden = false, "", false, false
 		b.Append = append(b.Append, a)
@@ -127,15 +129,17 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 			s.held -= a.cost()
 		}
 		if a.Duplicate {
+			s.tidy(l, b.Now)
 			continue
 		}
 		s.nextSeq = max(s.nextSeq, a.Seq+1)
 		if l == nil || a.Dead != "" || a.Hidden {
+			s.tidy(l, b.Now)
 			continue
 		}
 		l = s.lane(l.name) // it may have been forgotten while the batch was written
 		r := &it.row
-		*r = row{Row: a.Row, lane: l, indexed: a.Index || it.delivery.Key != "", ahead: it.delivery.Ahead && a.Attempts == 0}
+		*r = row{Row: a.Row, lane: l, indexed: a.Index || it.delivery.Key != "", ahead: a.ahead()}
 		if r.ahead {
 			l.barrier++
 		}
@@ -152,11 +156,19 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 	}
 }
 
-func (o *enqueueOp) revert(s *Store, _ *Batch) {
+// tidy forgets a lane that was made for a row that did not come.
+func (s *Store) tidy(l *lane, now int64) {
+	if l != nil && s.lanes[l.name] == l {
+		s.place(l, now)
+	}
+}
+
+func (o *enqueueOp) revert(s *Store, b *Batch) {
 	for i := range o.items {
 		it := &o.items[i]
 		if !it.append.Index && it.lane != nil && it.append.Dead == "" {
 			s.held -= it.append.cost()
 		}
+		s.tidy(it.lane, b.Now)
 	}
 }

@@ -43,6 +43,9 @@ func (r *row) class() int {
 	return fresh
 }
 
+// ahead reports whether the row goes ahead and was never attempted.
+func (r *Row) ahead() bool { return r.Due == 0 && r.Attempts == 0 }
+
 // cost is what holding the row takes, in bytes.
 func (r *Row) cost() int { return 600 + len(r.Delivery.Body) }
 
@@ -58,7 +61,8 @@ type lane struct {
 	rateAt   int64   // the next start by rate
 	inFlight int     // attempts under way
 	rows     int     // in memory, in whatever state
-	barrier  int     // rows ahead that were never attempted
+	barrier  int     // rows ahead, not hidden, that were never attempted
+	era      int     // rises when rows are killed: what was read before is no more
 	queue    [2]rowHeap
 	next     [2]int64 // due of the first row that only the backend has
 	inDB     [2]int   // rows in memory that Refill would return too

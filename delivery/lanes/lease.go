@@ -24,12 +24,21 @@ func (s *Store) Lease(ctx context.Context, now time.Time, req delivery.LeaseRequ
 			return nil, err
 		}
 		s.mu.Lock()
-		if s.closed {
+		if err := s.usable(); err != nil {
 			s.mu.Unlock()
-			return nil, delivery.ErrClosed
+			return nil, err
 		}
 		t := s.clock(now)
 		s.advance(t)
+		if len(s.orphans) > 0 {
+			orphans := s.orphans
+			s.orphans = nil
+			s.mu.Unlock()
+			if err := s.bury(ctx, t, orphans); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		out := s.take(t, req)
 		if len(out) == 0 && s.reading {
 			done := s.readDone
@@ -80,7 +89,12 @@ func (s *Store) reap(now int64) {
 		default:
 			r.token = 0
 			r.lane.inFlight--
-			s.enqueue(r)
+			if r.cancel || r.lane.mode == delivery.LaneClosed {
+				r.state = settling // not to be tried again
+				s.orphans = append(s.orphans, r)
+			} else {
+				s.enqueue(r)
+			}
 			s.place(r.lane, now)
 		}
 	}
@@ -176,6 +190,7 @@ func (s *Store) Extend(ctx context.Context, now time.Time, ttl time.Duration, le
 			continue
 		}
 		r.expires = t + micros(cmp.Or(max(ttl, 0), defaultTTL))
+		s.nextReap = min(s.nextReap, r.expires)
 	}
 	if lost != nil {
 		return &delivery.LostLeasesError{IDs: lost}
@@ -189,7 +204,7 @@ func (s *Store) Wait(ctx context.Context, req delivery.LeaseRequest) error {
 		s.mu.Lock()
 		now := s.clock(zeroTime)
 		s.advance(now)
-		if s.closed || s.ready[fresh].len() > 0 || s.ready[retries].len() > 0 && req.Retries >= 0 || len(s.thirst) > 0 && !s.reading {
+		if s.closed || len(s.orphans) > 0 || s.ready[fresh].len() > 0 || s.ready[retries].len() > 0 && req.Retries >= 0 || len(s.thirst) > 0 && !s.reading {
 			s.mu.Unlock()
 			return nil
 		}

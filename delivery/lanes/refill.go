@@ -14,6 +14,7 @@ type thirsty struct {
 	class int
 	want  Want
 	next  int64 // what lane.next was
+	era   int   // what lane.era was
 }
 
 // beginRead collects what should be read. It returns nothing if a read is under
@@ -33,7 +34,7 @@ func (s *Store) beginRead(now int64) []thirsty {
 				}
 				// Rows that memory has may come again: ask for so many more.
 				k := min(s.share(l, class), 128)
-				wants = append(wants, thirsty{l, class, Want{l.name, class == retries, k + l.inDB[class]}, l.next[class]})
+				wants = append(wants, thirsty{l, class, Want{l.name, class == retries, k + l.inDB[class]}, l.next[class], l.era})
 				l.next[class] = never // what is committed from now on shows here
 				l.rows++              // the lane is not forgotten meanwhile
 			}
@@ -65,7 +66,7 @@ func (s *Store) read(ctx context.Context, now int64, wants []thirsty) error {
 	for i, w := range wants {
 		l := w.lane
 		l.rows--
-		if err != nil {
+		if err != nil || l.era != w.era {
 			s.leaveToBackend(l, w.class, w.next)
 			continue
 		}
@@ -98,5 +99,5 @@ func (s *Store) takeIn(l *lane, class int, found *Row) {
 		s.leaveToBackend(l, class, found.Due)
 		return
 	}
-	s.hold(&row{Row: *found, lane: l, indexed: true, ahead: found.Due == 0 && found.Attempts == 0})
+	s.hold(&row{Row: *found, lane: l, indexed: true, ahead: found.ahead()})
 }

@@ -37,7 +37,8 @@ func (s *Store) Settle(ctx context.Context, now time.Time, outcomes ...delivery.
 			continue
 		}
 		r.lane.inFlight--
-		if out.Result == delivery.Release && out.Attempt == nil && out.RetryIn <= 0 && !r.cancel {
+		if out.Result == delivery.Release && out.Attempt == nil && out.RetryIn <= 0 &&
+			!r.cancel && r.lane.mode != delivery.LaneClosed {
 			r.token = 0
 			s.enqueue(r)
 		} else {
@@ -52,7 +53,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time, outcomes ...delivery.
 		o.rows = len(o.items)
 		if err := s.commit(ctx, o); err != nil {
 			s.mu.Lock()
-			o.revert(s, nil) // the leases stand
+			o.giveBack(s)
 			s.mu.Unlock()
 			return err
 		}
@@ -126,17 +127,35 @@ func (o *settleOp) apply(s *Store, b *Batch) {
 			next := st.Row
 			next.Due, next.Attempts, next.Tries = st.NewDue, st.NewAttempts, st.NewTries
 			s.adopt(l, next, b.Now)
-			if again := s.rows[next.Seq]; again != nil {
-				again.ahead = r.ahead
-			}
 		}
 		s.reveal(st.Next, b.Now)
 		s.place(l, b.Now)
 	}
 }
 
-// revert gives the leases back to those who hold them.
-func (o *settleOp) revert(s *Store, _ *Batch) {
+// revert leaves the rows as they are: the operation may be built again, and
+// Settle gives the leases back if it fails for good.
+func (o *settleOp) revert(*Store, *Batch) {}
+
+// bury ends rows whose lease was lost and that are not to be tried again, as
+// build decides.
+func (s *Store) bury(ctx context.Context, now int64, orphans []*row) error {
+	o := &settleOp{}
+	o.now, o.rows = now, len(orphans)
+	for _, r := range orphans {
+		o.items = append(o.items, settled{row: r, outcome: delivery.Outcome{Result: delivery.Release}})
+	}
+	err := s.commit(ctx, o)
+	if err != nil {
+		s.mu.Lock()
+		s.orphans = append(s.orphans, orphans...)
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// giveBack gives the leases back to those who hold them.
+func (o *settleOp) giveBack(s *Store) {
 	for i := range o.items {
 		if r := o.items[i].row; r.state == settling {
 			r.state = leased

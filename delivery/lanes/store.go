@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -59,7 +60,9 @@ type Store struct {
 	graveyard map[int64]struct{} // left memory while a read was under way
 	waiters   bool
 	wake      chan struct{} // closed to wake those who Wait
+	orphans   []*row        // leases that ended of rows not to be tried again
 	closed    bool
+	failed    error // a commit stayed undecided
 	reads     sync.WaitGroup
 }
 
@@ -80,6 +83,7 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		graveyard: map[int64]struct{}{},
 		wake:      make(chan struct{}),
 		nextReap:  never,
+		tokens:    rand.Uint64() >> 16, // an earlier store's receipts mean nothing here
 	}
 	loaded, err := backend.Load(ctx)
 	if err != nil {
@@ -171,7 +175,8 @@ func (s *Store) place(l *lane, now int64) {
 
 // wants reports whether rows of the class should be read from the backend.
 func (s *Store) wants(l *lane, class int, now int64) bool {
-	return l.next[class] <= now && len(l.queue[class]) < s.share(l, class)/4+1
+	// A row that goes ahead is read at once: the lane waits for it.
+	return l.next[class] <= now && (l.next[class] == 0 || len(l.queue[class]) < s.share(l, class)/4+1)
 }
 
 // share is how many rows of a class a lane may hold: an eighth of what is free,
@@ -182,7 +187,11 @@ func (s *Store) share(l *lane, class int) int {
 	if q := l.queue[class]; len(q) > 0 {
 		cost = q[0].cost()
 	}
-	return min(max(free/8/cost, 8), 4096)
+	least := 8
+	if free < s.cfg.HoldBytes/8 { // many lanes: each still goes on
+		least = 2
+	}
+	return min(max(free/8/cost, least), 4096)
 }
 
 // wakeTime is when the passing of time alone will change what the lane may do.
@@ -264,13 +273,16 @@ func (s *Store) reveal(next *Row, now int64) {
 		return
 	}
 	l := s.lane(next.Delivery.LaneName())
+	if next.ahead() && s.rows[next.Seq] == nil {
+		l.barrier++ // hidden, it stopped nothing
+	}
 	s.adopt(l, *next, now)
 	s.place(l, now)
 }
 
 // adopt holds an indexed row if there is room, or leaves it to the backend.
 func (s *Store) adopt(l *lane, next Row, now int64) {
-	r := &row{Row: next, lane: l, indexed: true}
+	r := &row{Row: next, lane: l, indexed: true, ahead: next.ahead()}
 	class := r.class()
 	roomy := l.mode == delivery.LaneOpen && l.next[class] == never &&
 		next.Due <= now+soon && len(l.queue[class]) < s.share(l, class)
@@ -286,6 +298,14 @@ func (s *Store) adopt(l *lane, next Row, now int64) {
 
 // soon is how long before their time rows may be held in memory.
 const soon = 30 * int64(time.Second/time.Microsecond)
+
+// usable returns why the store takes no more calls, or nil.
+func (s *Store) usable() error {
+	if s.closed {
+		return delivery.ErrClosed
+	}
+	return s.failed
+}
 
 func (s *Store) wakeAll() {
 	if s.waiters {

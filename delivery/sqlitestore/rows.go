@@ -1,0 +1,234 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
+	"github.com/ringback-go/ringback/internal/rowcodec"
+)
+
+// States in the table of outcomes.
+const (
+	stateDelivered = 1
+	stateDead      = 2
+	stateMarker    = 3 // an event nobody subscribed to
+)
+
+// rows is the lanes.Backend.
+type rows struct {
+	write, read *sql.DB
+	stmts       statements
+	prepared    []*sql.Stmt
+
+	epoch    int64
+	nextSeq  int64
+	low      atomic.Int64 // browsing needs it, too
+	savedLow int64
+	args     []any
+	blobs    []byte
+}
+
+func (r *rows) HoldsAll() bool { return false }
+
+// Commit implements [lanes.Backend].
+func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
+	tx, err := r.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("sqlitestore: begin: %w", err)
+	}
+	nextSeq := r.nextSeq
+	c := &commit{rows: r, ctx: ctx, tx: tx, b: b}
+	if err := c.all(); err != nil {
+		r.nextSeq = nextSeq
+		return errors.Join(fmt.Errorf("sqlitestore: commit: %w", err), tx.Rollback())
+	}
+	if err := tx.Commit(); err != nil {
+		r.nextSeq = nextSeq
+		return errors.Join(fmt.Errorf("sqlitestore: commit: %w", err), rollback(tx))
+	}
+	r.low.Store(b.Low)
+	if c.savesLow {
+		r.savedLow = b.Low
+	}
+	return nil
+}
+
+// rollback ends a transaction whose commit failed. SQLite leaves it open when
+// the disk is full, and then nothing of it is stored.
+func rollback(tx *sql.Tx) error {
+	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
+		return err
+	}
+	return nil
+}
+
+// Refill implements [lanes.Backend].
+func (r *rows) Refill(ctx context.Context, now int64, wants []lanes.Want) ([]lanes.Found, error) {
+	found := make([]lanes.Found, len(wants))
+	for i, w := range wants {
+		if err := r.refill(ctx, now, w, &found[i]); err != nil {
+			return nil, fmt.Errorf("sqlitestore: refill: %w", err)
+		}
+	}
+	return found, nil
+}
+
+func (r *rows) refill(ctx context.Context, now int64, w lanes.Want, f *lanes.Found) error {
+	rs, err := r.stmts.readRows.QueryContext(ctx, w.Lane, w.Retry, w.Limit+1)
+	if err != nil {
+		return err
+	}
+	defer rs.Close()
+	for rs.Next() {
+		row, err := scanRow(rs)
+		if err != nil {
+			return err
+		}
+		if row.Due > now || len(f.Rows) == w.Limit {
+			f.NextDue = max(row.Due, 1)
+			break
+		}
+		f.Rows = append(f.Rows, row)
+	}
+	return rs.Err()
+}
+
+func scanRow(rs *sql.Rows) (*lanes.Row, error) {
+	var id string
+	var data []byte
+	row := &lanes.Row{}
+	if err := rs.Scan(&row.Seq, &row.Due, &row.Attempts, &row.Tries, &row.Expires, &id, &data); err != nil {
+		return nil, err
+	}
+	var err error
+	row.Delivery, _, err = rowcodec.Delivery(id, data)
+	return row, err
+}
+
+// Load implements [lanes.Backend]: it takes the file over, has every unsettled
+// row indexed and looks which lanes have any.
+func (r *rows) Load(ctx context.Context) (lanes.Loaded, error) {
+	var l lanes.Loaded
+	tx, err := r.write.BeginTx(ctx, nil)
+	if err != nil {
+		return l, err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it says so
+	for _, q := range []struct {
+		to   any
+		text string
+	}{
+		{&r.epoch, `UPDATE ringback_meta SET value = value + 1 WHERE name = 'epoch' RETURNING value`},
+		{&r.savedLow, `SELECT value FROM ringback_meta WHERE name = 'low'`},
+		{&r.nextSeq, `SELECT ifnull(max(seq), 0) + 1 FROM ringback_delivery`},
+	} {
+		if err := tx.QueryRowContext(ctx, q.text).Scan(q.to); err != nil {
+			return l, err
+		}
+	}
+	if err := r.indexYoung(ctx, tx); err != nil {
+		return l, err
+	}
+	if _, err := tx.StmtContext(ctx, r.stmts.setMeta).ExecContext(ctx, r.nextSeq, "low"); err != nil {
+		return l, err
+	}
+	if l.Lanes, err = loadLanes(ctx, tx); err != nil {
+		return l, err
+	}
+	if l.Heads, err = loadHeads(ctx, tx); err != nil {
+		return l, err
+	}
+	if err := tx.Commit(); err != nil {
+		return l, err
+	}
+	r.savedLow = r.nextSeq
+	r.low.Store(r.nextSeq)
+	l.NextSeq = r.nextSeq
+	return l, nil
+}
+
+// indexYoung adds to the waiting rows what the last owner held in memory alone.
+func (r *rows) indexYoung(ctx context.Context, tx *sql.Tx) error {
+	rs, err := tx.QueryContext(ctx, `SELECT seq, id, data FROM ringback_delivery d WHERE seq >= ?
+		AND NOT EXISTS (SELECT 1 FROM ringback_outcome o WHERE o.seq = d.seq)
+		AND NOT EXISTS (SELECT 1 FROM ringback_waiting w WHERE w.seq = d.seq)`, r.savedLow)
+	if err != nil {
+		return err
+	}
+	defer rs.Close()
+	var args []any
+	for rs.Next() {
+		var seq int64
+		var id string
+		var data []byte
+		if err := rs.Scan(&seq, &id, &data); err != nil {
+			return err
+		}
+		d, t, err := rowcodec.Delivery(id, data)
+		if err != nil {
+			return err
+		}
+		args = append(args, seq, d.LaneName(), d.Key, 0, t.Due, 0, 0, t.Expires)
+	}
+	if err := rs.Err(); err != nil {
+		return err
+	}
+	_, err = r.stmts.wait.run(ctx, tx, args, nil)
+	return err
+}
+
+func loadLanes(ctx context.Context, tx *sql.Tx) ([]lanes.LaneRow, error) {
+	rs, err := tx.QueryContext(ctx, `SELECT name, mode, reason, max_in_flight, per_second, not_before FROM ringback_lane`)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	var out []lanes.LaneRow
+	for rs.Next() {
+		var l lanes.LaneRow
+		var mode int
+		if err := rs.Scan(&l.Lane, &mode, &l.Reason, &l.MaxInFlight, &l.PerSecond, &l.NotBefore); err != nil {
+			return nil, err
+		}
+		l.Mode = delivery.LaneMode(mode)
+		out = append(out, l)
+	}
+	return out, rs.Err()
+}
+
+// loadHeads steps over the index from lane to lane: what it costs depends on
+// the lanes, not on the rows.
+func loadHeads(ctx context.Context, tx *sql.Tx) ([]lanes.Head, error) {
+	next, err := tx.PrepareContext(ctx, `SELECT lane, retry, due FROM ringback_waiting
+		WHERE hidden = 0 AND (lane, retry) > (?, ?) ORDER BY lane, retry, due LIMIT 1`)
+	if err != nil {
+		return nil, err
+	}
+	defer next.Close()
+	var heads []lanes.Head
+	h := lanes.Head{}
+	retry := -1
+	for {
+		err := next.QueryRowContext(ctx, h.Lane, retry).Scan(&h.Lane, &retry, &h.Due)
+		if errors.Is(err, sql.ErrNoRows) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		h.Retry, h.Ahead = retry != 0, 0
+		if h.Due == 0 {
+			err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ringback_waiting WHERE due = 0 AND hidden = 0 AND lane = ?`, h.Lane).Scan(&h.Ahead)
+			if err != nil {
+				return nil, err
+			}
+		}
+		heads = append(heads, h)
+	}
+	return heads, nil
+}

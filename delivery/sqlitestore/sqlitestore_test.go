@@ -1,0 +1,91 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
+	"github.com/ringback-go/ringback/delivery/sqlitestore"
+	"github.com/ringback-go/ringback/delivery/storetest"
+)
+
+// files opens stores and knows where they are, so that one can be abandoned and
+// its file opened again.
+type files struct {
+	lanes lanes.Config
+	paths sync.Map // delivery.Store → path
+}
+
+func (f *files) open(t *testing.T) delivery.Store {
+	t.Helper()
+	return f.at(t, filepath.Join(t.TempDir(), "store.db"))
+}
+
+func (f *files) at(t *testing.T, path string) delivery.Store {
+	t.Helper()
+	s, err := sqlitestore.Open(context.Background(), sqlitestore.Config{Path: path, Lanes: f.lanes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f.paths.Store(s, path)
+	return s
+}
+
+// reopen abandons a store, as a kill would, as far as one process can: the
+// store gives up its file without a word about what it leased.
+func (f *files) reopen(t *testing.T, s delivery.Store) delivery.Store {
+	t.Helper()
+	path, _ := f.paths.Load(s)
+	if err := s.(*sqlitestore.Store).Close(); err != nil {
+		t.Fatal(err)
+	}
+	return f.at(t, path.(string))
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]lanes.Config{
+		"default":       {},
+		"little memory": {HoldBytes: 256 << 10, Straggle: 16, BatchRows: 64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &files{lanes: cfg}
+			storetest.Run(t, storetest.Config{Open: f.open, Reopen: f.reopen})
+		})
+	}
+}
+
+func TestSecondOwnerIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	first, err := sqlitestore.Open(t.Context(), sqlitestore.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = sqlitestore.Open(t.Context(), sqlitestore.Config{Path: path})
+	if !errors.Is(err, delivery.ErrOwned) {
+		t.Errorf("a second owner got %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := sqlitestore.Open(t.Context(), sqlitestore.Config{Path: path})
+	if err != nil {
+		t.Fatalf("after the first gave up: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
