@@ -37,6 +37,14 @@ type Fareweller interface {
 	Farewell(sub registry.Subscription) (Event, bool)
 }
 
+// An EventChecker is a Dialect that can refuse an event before it is known
+// whether anybody wants it. Publish asks it once for each event; without it an
+// event that nobody wants is not looked at.
+type EventChecker interface {
+	// Check returns why ev cannot be encoded, wrapping [ErrInvalid], or nil.
+	Check(ev Event) error
+}
+
 // A Payload is an event as it goes over the wire.
 type Payload struct {
 	// ContentType is the request's; empty sends none.

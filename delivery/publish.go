@@ -41,6 +41,11 @@ func (e *Engine) Publish(ctx context.Context, events ...Event) ([]Published, err
 			err.Index = i
 			return nil, err
 		}
+		if c, ok := e.cfg.Dialects[ev.Dialect].(EventChecker); ok {
+			if err := c.Check(ev); err != nil {
+				return nil, &Error{Index: i, Field: "Data", Err: err}
+			}
+		}
 		out[i].EventID = ev.ID
 		if given {
 			n, known, err := e.remembered(ctx, ev.ID)

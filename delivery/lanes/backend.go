@@ -15,8 +15,8 @@ import (
 //
 // A row is unsettled from its Append until a Settle with Done or GiveUp, a
 // Kill or a Cancel. An unsettled row is indexed when Refill can find it: from
-// its Append on if Append.Index says so or it has a key, from a Spill, a retry
-// or a release on, and after Load always. Of the unsettled rows of one lane and
+// its Append on if Append.Index says so or it has a key, from a Spill, a retry,
+// a release or an Edit on, and after Load always. Of the unsettled rows of one lane and
 // key all but the oldest are hidden from Refill and Load.
 type Backend interface {
 	// Load prepares for a new owner: all that the last one held is due as its
@@ -134,11 +134,13 @@ type Kill struct {
 type Edit struct {
 	ID string
 	// Cancel makes it dead with delivery.ReasonCancelled; otherwise it becomes
-	// due at the batch's Now and its Tries 0, whatever its state.
+	// due at the batch's Now and its Tries 0, whatever its state. An unsettled
+	// one whose Due is 0 keeps that. One that was settled comes back behind all
+	// others of its key, under a new Seq.
 	Cancel bool
 
 	// The backend sets Missing, or Settled if the row was settled before, and
-	// Row and Hidden as they are from now on.
+	// Row and Hidden as they are from now on, or were when it was canceled.
 	Missing, Settled bool
 	Row              Row
 	Hidden           bool

@@ -62,47 +62,50 @@ func (o *editOp) build(s *Store, b *Batch) {
 		o.removed = r
 		break
 	}
+	s.editing = o.edit.ID
 	b.Edit = append(b.Edit, &o.edit)
 }
 
 func (o *editOp) apply(s *Store, b *Batch) {
-	if o.skip || o.edit.Missing {
+	switch {
+	case o.skip:
+		return
+	case o.edit.Missing:
 		o.restore(s, b)
 		return
 	}
-	if r := o.removed; r != nil {
-		if r.ahead {
-			r.lane.barrier--
-			r.ahead = false
-		}
-		s.forget(r)
-		s.place(r.lane, b.Now)
+	o.end(s)
+	s.nextSeq = max(s.nextSeq, o.edit.Row.Seq+1)
+	l := s.lane(o.edit.Row.Delivery.LaneName())
+	goesAhead := o.edit.Row.ahead() && !o.edit.Hidden && (!o.edit.Settled || !o.edit.Cancel)
+	if o.removed != nil {
+		goesAhead = o.removed.ahead
+		s.forget(o.removed)
 	}
 	if o.edit.Cancel {
-		o.drop(s)
+		if goesAhead {
+			l.barrier--
+		}
 		s.reveal(o.edit.Next, b.Now)
-		return
+	} else {
+		if l.mode == delivery.LaneClosed {
+			o.closed = l.name
+		}
+		if !o.edit.Hidden {
+			s.adopt(l, o.edit.Row, b.Now)
+		}
 	}
-	o.drop(s)
-	if o.edit.Hidden {
-		return
-	}
-	l := s.lane(o.edit.Row.Delivery.LaneName())
-	if l.mode == delivery.LaneClosed {
-		o.closed = l.name
-	}
-	s.adopt(l, o.edit.Row, b.Now)
 	s.place(l, b.Now)
 }
 
 // end lets reads bring the row again. What they brought meanwhile was left out:
 // it may be as it was before.
-func (o *editOp) end(s *Store) (unread []unread) {
-	unread, s.unread, s.editing = s.unread, nil, ""
+func (o *editOp) end(s *Store) (left []unread) {
+	left, s.unread, s.editing = s.unread, nil, ""
 	if s.reading && o.edit.Row.Seq != 0 {
 		s.graveyard[o.edit.Row.Seq] = struct{}{}
 	}
-	return unread
+	return left
 }
 
 func (o *editOp) restore(s *Store, b *Batch) {

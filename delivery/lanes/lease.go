@@ -100,6 +100,14 @@ func (s *Store) reap(now int64) {
 	}
 }
 
+// reapBy has a lease's end noticed, also by those who wait already.
+func (s *Store) reapBy(end int64) {
+	if end < s.nextReap {
+		s.nextReap = end
+		s.wakeAll()
+	}
+}
+
 // take leases from the lanes that are ready, one row a turn.
 func (s *Store) take(now int64, req delivery.LeaseRequest) []delivery.Lease {
 	left := cmp.Or(req.Retries, req.Max) // retries that may still be taken
@@ -135,7 +143,7 @@ func (s *Store) take(now int64, req delivery.LeaseRequest) []delivery.Lease {
 func (s *Store) lease(r *row, now, expires int64) delivery.Lease {
 	s.tokens++
 	r.state, r.token, r.expires = leased, s.tokens, expires
-	s.nextReap = min(s.nextReap, expires)
+	s.reapBy(expires)
 	l := r.lane
 	l.inFlight++
 	if l.rate > 0 {
@@ -190,7 +198,7 @@ func (s *Store) Extend(ctx context.Context, now time.Time, ttl time.Duration, le
 			continue
 		}
 		r.expires = t + micros(cmp.Or(max(ttl, 0), defaultTTL))
-		s.nextReap = min(s.nextReap, r.expires)
+		s.reapBy(r.expires)
 	}
 	if lost != nil {
 		return &delivery.LostLeasesError{IDs: lost}

@@ -17,6 +17,13 @@ type thirsty struct {
 	era   int   // what lane.era was
 }
 
+// unread is a row that a read brought at the wrong moment.
+type unread struct {
+	lane  *lane
+	class int
+	due   int64
+}
+
 // beginRead collects what should be read. It returns nothing if a read is under
 // way, otherwise the caller must call read.
 func (s *Store) beginRead(now int64) []thirsty {
@@ -73,8 +80,12 @@ func (s *Store) read(ctx context.Context, now int64, wants []thirsty) error {
 		for _, r := range found[i].Rows {
 			s.takeIn(l, w.class, r)
 		}
-		if found[i].NextDue != 0 {
+		rows := found[i].Rows
+		switch n := len(rows); {
+		case found[i].NextDue != 0:
 			s.leaveToBackend(l, w.class, found[i].NextDue)
+		case n == w.want.Limit && rows[n-1].Due == 0: // more may go ahead
+			s.leaveToBackend(l, w.class, 0)
 		}
 	}
 	s.reading = false
@@ -92,6 +103,10 @@ func (s *Store) read(ctx context.Context, now int64, wants []thirsty) error {
 // takeIn holds a row that was read, unless memory knows better: it may have been
 // settled, moved or taken in since the read began.
 func (s *Store) takeIn(l *lane, class int, found *Row) {
+	if found.Delivery.ID == s.editing {
+		s.unread = append(s.unread, unread{l, class, found.Due})
+		return
+	}
 	if _, dead := s.graveyard[found.Seq]; dead || s.rows[found.Seq] != nil {
 		return
 	}

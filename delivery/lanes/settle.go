@@ -160,7 +160,7 @@ func (o *settleOp) giveBack(s *Store) {
 		if r := o.items[i].row; r.state == settling {
 			r.state = leased
 			r.lane.inFlight++
-			s.nextReap = min(s.nextReap, r.expires)
+			s.reapBy(r.expires)
 		}
 	}
 }

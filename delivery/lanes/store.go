@@ -60,6 +60,8 @@ type Store struct {
 	graveyard map[int64]struct{} // left memory while a read was under way
 	waiters   bool
 	wake      chan struct{} // closed to wake those who Wait
+	editing   string        // ID of the delivery that an operator changes this moment
+	unread    []unread      // what reads brought of it
 	orphans   []*row        // leases that ended of rows not to be tried again
 	closed    bool
 	failed    error // a commit stayed undecided
@@ -167,10 +169,22 @@ func (s *Store) place(l *lane, now int64) {
 		s.thirst = append(s.thirst, l)
 		s.wakeAll()
 	}
+	before := s.earliest()
 	s.timers.set(l, s.wakeTime(l, now))
+	if s.earliest() < before {
+		s.wakeAll() // who waits does so for a later time
+	}
 	if l.plain() && l.wakeAt == never {
 		delete(s.lanes, l.name)
 	}
+}
+
+// earliest is when the first timer runs out.
+func (s *Store) earliest() int64 {
+	if len(s.timers) == 0 {
+		return never
+	}
+	return s.timers[0].wakeAt
 }
 
 // wants reports whether rows of the class should be read from the backend.

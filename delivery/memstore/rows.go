@@ -104,6 +104,12 @@ func (r *rows) queueKey(e *entry) bool {
 	return len(r.keyed[k]) > 1
 }
 
+// hidden reports whether an older row of the lane and key is unsettled.
+func (r *rows) hidden(e *entry) bool {
+	q := r.keyed[laneKey{e.Delivery.LaneName(), e.Delivery.Key}]
+	return len(q) > 0 && q[0] != e
+}
+
 // leaveKey takes a row out of its key's queue and returns the row that it hid.
 func (r *rows) leaveKey(e *entry) *lanes.Row {
 	if e.Delivery.Key == "" {
@@ -181,12 +187,16 @@ func (r *rows) edit(ed *lanes.Edit, now int64) {
 	ed.Settled = e.state != delivery.Pending
 	if ed.Cancel {
 		if !ed.Settled {
+			ed.Hidden = r.hidden(e)
 			ed.Next = r.finish(e, delivery.Dead, delivery.ReasonCancelled, now)
 		}
 		ed.Row = e.Row
 		return
 	}
-	e.Due, e.Tries = now, 0
+	e.Tries = 0
+	if ed.Settled || e.Due != 0 { // what goes ahead still does
+		e.Due = now
+	}
 	if ed.Settled {
 		r.past = slices.DeleteFunc(r.past, func(x *entry) bool { return x == e })
 		r.counts.Pending++
@@ -198,8 +208,8 @@ func (r *rows) edit(ed *lanes.Edit, now int64) {
 		e.state, e.reason, e.settled = delivery.Pending, "", 0
 		r.bySeq[e.Seq] = e
 		ed.Hidden = r.queueKey(e)
-	} else if q := r.keyed[laneKey{e.Delivery.LaneName(), e.Delivery.Key}]; len(q) > 0 {
-		ed.Hidden = q[0] != e
+	} else {
+		ed.Hidden = r.hidden(e)
 	}
 	ed.Row = e.Row
 }

@@ -180,7 +180,7 @@ func browseAttempts(e *env) {
 
 func browseEvent(e *env) {
 	b := e.browser()
-	ds := many("a", "l", 3)
+	ds := many("shared.", "l", 3)
 	for i := range ds {
 		ds[i].EventID, ds[i].SubscriptionID = "shared", "sub"+string(rune('0'+i))
 		ds[i].ID = delivery.DeliveryID("shared", ds[i].SubscriptionID)

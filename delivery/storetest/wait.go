@@ -12,6 +12,7 @@ import (
 var waitRules = []rule{
 	{"wait/enqueue", "Wait returns when work is enqueued, by the store's own clock.", waitEnqueue},
 	{"wait/due", "Wait returns when a retry, a delayed delivery, a held lane or a lease falls due, by the store's own clock.", waitDue},
+	{"wait/sooner", "Wait notices what falls due sooner than what it was waiting for, also the end of a lease.", waitSooner},
 	{"wait/place", "Wait returns when a settle frees a place in a lane at its cap.", waitPlace},
 	{"wait/idle", "Wait does not spin while there is nothing to do, and ends with its context.", waitIdle},
 }
@@ -110,6 +111,36 @@ func waitDue(e *env) {
 	e.must(e.store.Extend(e.ctx, time.Time{}, short, l), "Extend")
 	l = want("held", begin, short)
 	e.must(e.store.Settle(e.ctx, time.Time{}, outcome(l, delivery.Done)), "Settle")
+}
+
+func waitSooner(e *env) {
+	w := e.waiter()
+	far := one("far", "far")
+	far.DelayIn = time.Hour
+	e.must(e.store.Enqueue(e.ctx, time.Time{}, far), "Enqueue")
+	const n = 20
+	came := make(chan error, 1)
+	go func() { // waits for the hour, at first
+		for range n {
+			l, err := e.await(e.ctx, w)
+			if err == nil {
+				err = e.store.Settle(e.ctx, time.Time{}, outcome(l, delivery.Done))
+			}
+			came <- err
+		}
+	}()
+	for i := range n {
+		d := one("a"+strconv.Itoa(i), "l")
+		if i%2 == 0 {
+			d.DelayIn = time.Millisecond
+		}
+		e.must(e.store.Enqueue(e.ctx, time.Time{}, d), "Enqueue")
+		if i%2 == 1 { // the other one gets it when this lease ends
+			_, err := e.store.Lease(e.ctx, time.Time{}, delivery.LeaseRequest{Max: 1, TTL: time.Millisecond})
+			e.must(err, "Lease")
+		}
+		e.must(<-came, "waiting")
+	}
 }
 
 func waitPlace(e *env) {

@@ -1,0 +1,436 @@
+package lanes_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
+)
+
+var (
+	seedFlag  = flag.Uint64("lanes.seed", 0, "repeat the schedule of this seed alone")
+	countFlag = flag.Int("lanes.schedules", 250, "how many schedules to run")
+)
+
+// TestSchedules runs random schedules of callers over a backend that is as
+// awkward as it may be, in virtual time. A failure prints its seed.
+func TestSchedules(t *testing.T) {
+	t.Parallel()
+	if *seedFlag != 0 {
+		schedule(t, *seedFlag)
+		return
+	}
+	base := rand.Uint64() | 1
+	for i := range *countFlag {
+		if seed := base + uint64(i); !schedule(t, seed) {
+			return
+		}
+	}
+}
+
+func schedule(t *testing.T, seed uint64) bool {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(seed)
+		err := m.play(t.Context())
+		m.fake.mu.Lock()
+		defer m.fake.mu.Unlock()
+		if m.err != nil {
+			err = m.err
+		}
+		if m.fake.wrong != nil {
+			err = m.fake.wrong
+		}
+		if err != nil {
+			t.Errorf("-lanes.seed=%d: %v", seed, err)
+		}
+	})
+	return !t.Failed()
+}
+
+const leaseTTL = time.Second
+
+type held struct {
+	lane, key string
+	end       time.Time
+}
+
+// laneModel is what the model knows of a lane: its cap, and until when the one
+// before it may still be seen.
+type laneModel struct {
+	cap, capBefore int
+	capSince       time.Time
+}
+
+// model is what must be true, whatever the schedule.
+type model struct {
+	rnd   *rand.Rand // guarded by mu
+	fake  *fake
+	cfg   lanes.Config
+	store *lanes.Store
+	names []string
+
+	mu       sync.Mutex
+	accepted []string
+	live     map[string]held
+	caps     map[string]laneModel
+	closed   map[string]time.Time // lanes, since when
+	canceled map[string]time.Time
+	serial   int
+	err      error
+}
+
+func newModel(seed uint64) *model {
+	rnd := rand.New(rand.NewPCG(seed, 2))
+	m := &model{rnd: rnd, fake: newFake(seed), live: map[string]held{}, caps: map[string]laneModel{},
+		closed: map[string]time.Time{}, canceled: map[string]time.Time{}}
+	m.cfg = lanes.Config{
+		HoldBytes:   []int{1, 4_000, 20_000, 8 << 20}[rnd.IntN(4)],
+		Straggle:    []int64{1, 5, 20_000}[rnd.IntN(3)],
+		BatchRows:   []int{1, 10, 2_000}[rnd.IntN(3)],
+		MaxInFlight: []int{1, 3, 64}[rnd.IntN(3)],
+	}
+	for i := range 1 + rnd.IntN(5) {
+		name := "lane" + strconv.Itoa(i)
+		m.names = append(m.names, name)
+		m.caps[name] = laneModel{cap: m.cfg.MaxInFlight, capBefore: m.cfg.MaxInFlight}
+	}
+	return m
+}
+
+func (m *model) n(n int) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rnd.IntN(n)
+}
+
+func (m *model) fail(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		m.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (m *model) pause(limit time.Duration) { time.Sleep(time.Duration(m.n(int(limit))) + 1) } // virtual
+
+// play runs a schedule of one to three lives of the store, then drains it.
+func (m *model) play(ctx context.Context) error {
+	for range 1 + m.n(3) {
+		store, err := lanes.Open(ctx, &owner{fake: m.fake}, m.cfg)
+		if err != nil {
+			if errors.Is(err, errFake) {
+				continue // a crash while opening
+			}
+			return err
+		}
+		m.store = store
+		life, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() { m.produce(life) })
+		}
+		for range 3 {
+			wg.Go(func() { m.consume(life, false) })
+		}
+		wg.Go(func() { m.control(life) })
+		m.pause(2 * time.Second)
+		cancel()
+		wg.Wait()
+		m.mu.Lock()
+		clear(m.live)     // a crash ends all leases
+		clear(m.canceled) // and with them what was to become of them
+		m.mu.Unlock()
+	}
+	m.fake.mu.Lock()
+	m.fake.calm = true
+	clear(m.fake.open)
+	m.fake.mu.Unlock()
+	store, err := lanes.Open(ctx, &owner{fake: m.fake}, m.cfg)
+	if err != nil {
+		return err
+	}
+	m.store = store
+	return m.drain(ctx)
+}
+
+func (m *model) delivery(lane string) delivery.Delivery {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.serial++
+	id := "d" + strconv.Itoa(m.serial)
+	d := delivery.Delivery{ID: id, EventID: id, SubscriptionID: lane, Lane: lane, Body: make([]byte, m.rnd.IntN(400))}
+	if m.rnd.IntN(3) == 0 {
+		d.Key = "k" + strconv.Itoa(m.rnd.IntN(2))
+	}
+	d.Ahead = m.rnd.IntN(12) == 0
+	if m.rnd.IntN(6) == 0 {
+		d.DelayIn = time.Duration(m.rnd.IntN(2000)) * time.Millisecond
+	}
+	if m.rnd.IntN(8) == 0 {
+		d.ExpiresIn = time.Duration(1+m.rnd.IntN(3000)) * time.Millisecond
+	}
+	return d
+}
+
+func (m *model) produce(ctx context.Context) {
+	for range 15 {
+		var ds []delivery.Delivery
+		for range 1 + m.n(8) {
+			ds = append(ds, m.delivery(m.names[m.n(len(m.names))]))
+		}
+		for err := error(errFake); err != nil; {
+			if ctx.Err() != nil {
+				return
+			}
+			err = m.store.Enqueue(ctx, time.Time{}, ds...)
+		}
+		m.mu.Lock()
+		for _, d := range ds {
+			m.accepted = append(m.accepted, d.ID)
+		}
+		m.mu.Unlock()
+		m.audit()
+		m.pause(100 * time.Millisecond)
+	}
+}
+
+// audit checks memory for itself. What it may hold beyond HoldBytes is what one
+// read brings and a few rows for each lane, so that every lane can go on.
+func (m *model) audit() {
+	bytes, _, _, err := m.store.Audit(false)
+	if err != nil {
+		m.fail("%w", err)
+	}
+	if limit := m.cfg.HoldBytes + len(m.names)*2*(128+8)*1000; bytes < 0 || m.cfg.HoldBytes < 1<<20 && bytes > limit {
+		m.fail("%d bytes are held, the bound is %d", bytes, limit)
+	}
+}
+
+// took checks leases at the moment at which they were given.
+func (m *model) took(asked time.Time, leases []delivery.Lease) {
+	m.fake.mu.Lock()
+	defer m.fake.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for _, l := range leases {
+		r := m.fake.byID[l.ID]
+		if r.settled && !r.known.IsZero() && r.known.Before(asked) {
+			m.err = fmt.Errorf("%s was leased after it was settled (%s)", l.ID, r.how)
+		}
+		if since, ok := m.closed[l.Lane]; ok && since.Before(asked) {
+			m.err = fmt.Errorf("%s was leased of a closed lane", l.ID)
+		}
+		if since, ok := m.canceled[l.ID]; ok && since.Before(asked) {
+			m.err = fmt.Errorf("%s was leased after it was canceled", l.ID)
+		}
+		if first := m.fake.ahead(l.Lane, asked); first != nil && (!l.Ahead || l.Attempts > 0) {
+			m.err = fmt.Errorf("%s was leased before %s, which goes ahead", l.ID, first.Delivery.ID)
+		}
+		inFlight := 1
+		for id, h := range m.live {
+			switch {
+			case !h.end.After(now):
+				delete(m.live, id)
+			case id == l.ID:
+				m.err = fmt.Errorf("%s was leased twice at once", l.ID)
+			case h.lane == l.Lane && h.key == l.Key && l.Key != "":
+				m.err = fmt.Errorf("%s was leased beside %s of the same key", l.ID, id)
+			case h.lane == l.Lane:
+				inFlight++
+			}
+		}
+		if first := m.fake.oldest(r); !r.settled && l.Key != "" && first != r {
+			m.err = fmt.Errorf("%s was leased before %s of the same key", l.ID, first.Delivery.ID)
+		}
+		c := m.caps[l.Lane]
+		limit := c.cap
+		if !now.After(c.capSince) {
+			limit = max(limit, c.capBefore)
+		}
+		if inFlight > limit {
+			m.err = fmt.Errorf("%d of lane %s are in flight at a cap of %d", inFlight, l.Lane, limit)
+		}
+		m.live[l.ID] = held{l.Lane, l.Key, now.Add(leaseTTL)}
+	}
+}
+
+func (m *model) consume(ctx context.Context, draining bool) {
+	for ctx.Err() == nil {
+		req := delivery.LeaseRequest{Max: 1 + m.n(6), Retries: m.n(4) - 1, TTL: leaseTTL}
+		if draining {
+			req.Retries = 0
+		}
+		asked := time.Now()
+		leases, err := m.store.Lease(ctx, time.Time{}, req)
+		if err != nil && !errors.Is(err, errFake) && !errors.Is(err, delivery.ErrUnknown) && ctx.Err() == nil {
+			m.fail("Lease: %w", err)
+			return
+		}
+		m.took(asked, leases)
+		if len(leases) == 0 {
+			wait, cancel := context.WithTimeout(ctx, 10*time.Minute)
+			idle := m.store.Wait(wait, req)
+			cancel()
+			if idle != nil && draining {
+				return
+			}
+			continue
+		}
+		m.pause(50 * time.Millisecond)
+		m.end(ctx, leases, draining)
+	}
+}
+
+// end settles leases at random, or lets them end by themselves.
+func (m *model) end(ctx context.Context, leases []delivery.Lease, draining bool) {
+	var outs []delivery.Outcome
+	for _, l := range leases {
+		o := delivery.Outcome{ID: l.ID, Receipt: l.Receipt, Result: delivery.Done, Attempt: &delivery.Attempt{Number: l.Attempts + 1}}
+		switch n := m.n(20); {
+		case draining:
+		case n == 0:
+			m.pause(2 * leaseTTL)
+			continue
+		case n < 5:
+			o.Result, o.RetryIn = delivery.Retry, time.Duration(m.n(1500))*time.Millisecond
+		case n < 7:
+			o.Result, o.Attempt = delivery.Release, nil
+		case n < 8:
+			o.Result, o.Attempt, o.RetryIn = delivery.Release, nil, time.Duration(m.n(500))*time.Millisecond
+		case n < 9:
+			o.Result, o.RetryIn = delivery.Release, time.Duration(m.n(500))*time.Millisecond
+		case n < 10:
+			o.Result, o.Reason = delivery.GiveUp, "given up"
+		}
+		outs = append(outs, o)
+	}
+	for len(outs) > 0 {
+		m.mu.Lock()
+		for _, o := range outs { // the attempts are over
+			delete(m.live, o.ID)
+		}
+		m.mu.Unlock()
+		err := m.store.Settle(ctx, time.Time{}, outs...)
+		var lost *delivery.LostLeasesError
+		if err == nil || errors.As(err, &lost) || ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// control does what operators do.
+func (m *model) control(ctx context.Context) {
+	for ctx.Err() == nil {
+		m.pause(60 * time.Millisecond)
+		name := m.names[m.n(len(m.names))]
+		switch m.n(10) {
+		case 0, 1:
+			m.set(ctx, delivery.LaneState{Lane: name, Mode: delivery.LanePaused})
+		case 2:
+			m.set(ctx, delivery.LaneState{Lane: name, Mode: delivery.LaneClosed, Reason: "closed"})
+		case 3, 4, 5:
+			m.set(ctx, delivery.LaneState{Lane: name, Mode: delivery.LaneOpen, NotBeforeIn: time.Duration(m.n(3)-1) * 200 * time.Millisecond})
+		case 6:
+			m.set(ctx, delivery.LaneState{Lane: name, MaxInFlight: []int{-1, 1, 2, 5}[m.n(4)]})
+		default:
+			m.operate(ctx)
+		}
+		m.audit()
+	}
+}
+
+func (m *model) set(ctx context.Context, st delivery.LaneState) {
+	m.mu.Lock()
+	c := m.caps[st.Lane]
+	limit := c.cap
+	switch {
+	case st.MaxInFlight > 0:
+		limit = st.MaxInFlight
+	case st.MaxInFlight < 0:
+		limit = m.cfg.MaxInFlight
+	}
+	m.caps[st.Lane] = laneModel{cap: max(limit, c.cap), capBefore: max(limit, c.cap)}
+	if st.Mode == delivery.LaneOpen || st.Mode == delivery.LanePaused {
+		delete(m.closed, st.Lane)
+	}
+	m.mu.Unlock()
+	for err := error(errFake); err != nil; {
+		if ctx.Err() != nil {
+			return
+		}
+		err = m.store.SetLanes(ctx, time.Time{}, st)
+	}
+	m.mu.Lock()
+	if st.Mode == delivery.LaneClosed {
+		m.closed[st.Lane] = time.Now()
+	}
+	m.caps[st.Lane] = laneModel{cap: limit, capBefore: max(limit, c.cap), capSince: time.Now()}
+	m.mu.Unlock()
+}
+
+func (m *model) operate(ctx context.Context) {
+	m.mu.Lock()
+	if len(m.accepted) == 0 {
+		m.mu.Unlock()
+		return
+	}
+	// Mostly what is under way.
+	id, cancel := m.accepted[len(m.accepted)-1-m.rnd.IntN(min(len(m.accepted), 1+m.rnd.IntN(50)))], m.rnd.IntN(2) == 0
+	if !cancel {
+		delete(m.canceled, id)
+	}
+	m.mu.Unlock()
+	var err error
+	if cancel {
+		if err = m.store.Cancel(ctx, time.Time{}, id); err == nil {
+			m.mu.Lock()
+			m.canceled[id] = time.Now()
+			m.mu.Unlock()
+		}
+	} else {
+		err = m.store.RetryNow(ctx, time.Time{}, id)
+	}
+	if err != nil && !errors.Is(err, errFake) && !errors.Is(err, delivery.ErrSettled) && ctx.Err() == nil && !errors.Is(err, delivery.ErrUnknown) {
+		m.fail("operator, cancel %t: %w", cancel, err)
+	}
+}
+
+// drain ends all that waits and looks at what is left.
+func (m *model) drain(ctx context.Context) error {
+	for _, name := range m.names {
+		if m.n(2) == 0 {
+			m.set(ctx, delivery.LaneState{Lane: name, Mode: delivery.LaneOpen, NotBeforeIn: -1})
+		} else {
+			m.set(ctx, delivery.LaneState{Lane: name, Mode: delivery.LaneClosed, Reason: "closed"})
+		}
+	}
+	m.consume(ctx, true)
+	m.audit()
+	m.fake.mu.Lock()
+	defer m.fake.mu.Unlock()
+	for _, id := range m.accepted {
+		switch r := m.fake.byID[id]; {
+		case r == nil:
+			return fmt.Errorf("%s was accepted and is not stored", id)
+		case !r.settled:
+			return fmt.Errorf("%s was skipped: lane %s, key %q, due %d, %d attempts, seq %d", id, r.Delivery.Lane, r.Delivery.Key, r.Due, r.Attempts, r.Seq)
+		}
+	}
+	if bytes, _, rows, err := m.store.Audit(true); err != nil {
+		return err
+	} else if bytes != 0 || rows != 0 {
+		return fmt.Errorf("%d bytes and %d rows stay in memory after the last was settled", bytes, rows)
+	}
+	return nil
+}

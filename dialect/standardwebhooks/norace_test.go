@@ -1,0 +1,5 @@
+//go:build !race
+
+package standardwebhooks_test
+
+const raceEnabled = false

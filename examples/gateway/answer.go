@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/registry"
+)
+
+// answer writes v as JSON.
+func answer(w http.ResponseWriter, status int, v any) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		problem(w, http.StatusInternalServerError, "")
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // who asked may be gone
+}
+
+// problem writes an RFC 9457 problem. The detail is for the caller: no cause of
+// ours, no secret.
+func problem(w http.ResponseWriter, status int, detail string) {
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	p := struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail,omitempty"`
+	}{"about:blank", http.StatusText(status), status, detail}
+	b, err := json.Marshal(p)
+	if err == nil {
+		_, _ = w.Write(b) // who asked may be gone
+	}
+}
+
+// failed answers an error of the library.
+func (g *gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, delivery.ErrNotFound), errors.Is(err, registry.ErrNotFound):
+		problem(w, http.StatusNotFound, "")
+	case errors.Is(err, delivery.ErrStateChange):
+		problem(w, http.StatusConflict, "the subscription's state does not allow this")
+	case r.Context().Err() != nil: // the caller is gone
+		problem(w, http.StatusServiceUnavailable, "")
+	default:
+		g.log.ErrorContext(r.Context(), "gateway: request failed", "path", r.URL.Path, "error", err)
+		problem(w, http.StatusServiceUnavailable, "the store does not answer")
+	}
+}
+
+// readBody reads a JSON request within a limit, or answers why not.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
+	if ct := r.Header.Get("Content-Type"); ct != "" {
+		if media, _, err := mime.ParseMediaType(ct); err != nil || media != "application/json" {
+			problem(w, http.StatusUnsupportedMediaType, "application/json is needed")
+			return nil, false
+		}
+	}
+	if r.ContentLength > limit {
+		problem(w, http.StatusRequestEntityTooLarge, "")
+		return nil, false
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		problem(w, http.StatusRequestEntityTooLarge, "")
+		return nil, false
+	}
+	if err != nil {
+		problem(w, http.StatusBadRequest, "the body ends early")
+		return nil, false
+	}
+	return b, true
+}
+
+// limitOf reads ?limit=N: 100 if there is none, 1,000 at most.
+func limitOf(w http.ResponseWriter, r *http.Request) (int, bool) {
+	values, given := r.URL.Query()["limit"]
+	if !given {
+		return 100, true
+	}
+	n, err := strconv.Atoi(values[0])
+	if err != nil || len(values) > 1 || n < 1 || n > 1000 {
+		problem(w, http.StatusBadRequest, "limit: takes a number from 1 to 1000")
+		return 0, false
+	}
+	return n, true
+}
+
+// timeOrNull shows a time as RFC 3339 in UTC, the zero time as null.
+func timeOrNull(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UTC().Format(time.RFC3339Nano))
+}
+
+// orNull shows the zero value as null.
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,322 @@
+package main
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
+	"github.com/ringback-go/ringback/delivery/memstore"
+	"github.com/ringback-go/ringback/delivery/sqlitestore"
+	"github.com/ringback-go/ringback/dialect/ednapulse"
+	"github.com/ringback-go/ringback/dialect/smartbots"
+	"github.com/ringback-go/ringback/dialect/standardwebhooks"
+	"github.com/ringback-go/ringback/dialect/tencentchat"
+	"github.com/ringback-go/ringback/registry"
+	"github.com/ringback-go/ringback/registry/egress"
+	"github.com/ringback-go/ringback/registry/sqlregistry"
+	"github.com/ringback-go/ringback/verify"
+)
+
+// store is what the gateway asks of a delivery store.
+type store interface {
+	delivery.Store
+	delivery.Browser
+	delivery.Operator
+}
+
+// gateway is the service and all that it is made of.
+type gateway struct {
+	cfg      *config
+	log      *slog.Logger
+	store    store
+	engine   *delivery.Engine
+	client   *egress.Client
+	groups   *groups
+	tenants  *ednapulse.Tenants
+	received received
+	handler  http.Handler
+	draining atomic.Bool
+	closers  []func() error
+}
+
+type options struct {
+	logs io.Writer
+	// wrap, if not nil, stands between the engine and the guarded client.
+	wrap func(delivery.Client) delivery.Client
+}
+
+// open builds the gateway: store, registry, engine, dialects, handlers.
+func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error) {
+	g := &gateway{cfg: cfg, log: slog.New(slog.NewJSONHandler(opt.logs, nil))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	secret, err := cfg.secret()
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := registry.NewAESGCM(secret)
+	if err != nil {
+		return nil, err
+	}
+	codeKey, err := hkdf.Key(sha256.New, secret, nil, "gateway: security codes", 32)
+	if err != nil {
+		return nil, err
+	}
+	reg, codes, err := g.openStore(ctx, sealer)
+	if err != nil {
+		return nil, err
+	}
+	if g.groups, err = newGroups(ctx, cfg.groups, codeKey, codes); err != nil {
+		return nil, err
+	}
+	if g.tenants, err = ednapulse.NewTenants(cfg.tenants...); err != nil {
+		return nil, err
+	}
+	tencent := tencentchat.Dialect{}
+	if len(cfg.apps) > 0 {
+		apps, err := tencentchat.NewApps(cfg.apps...)
+		if err != nil {
+			return nil, err
+		}
+		tencent.Signer = apps.Signer
+	}
+	g.client, err = egress.New(egress.Config{Policy: cfg.policy, RootCAs: cfg.roots, Timeout: cfg.timeout})
+	if err != nil {
+		return nil, err
+	}
+	client := delivery.Client(g.client)
+	if opt.wrap != nil {
+		client = opt.wrap(client)
+	}
+	g.engine, err = delivery.New(delivery.Config{
+		Store:    g.store,
+		Registry: reg,
+		Client:   client,
+		Dialects: map[string]delivery.Dialect{
+			smartbots.Name:        &smartbots.Dialect{Groups: g.groups},
+			ednapulse.Name:        ednapulse.Dialect{Keys: g.tenants.WebhookKey},
+			tencentchat.Name:      tencent,
+			standardwebhooks.Name: &standardwebhooks.Dialect{},
+		},
+		MaxInFlight: cfg.slots,
+		Logger:      g.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	checker, err := verify.NewSecretChecker(codeKey)
+	if err != nil {
+		return nil, err
+	}
+	g.handler, err = g.routes(checker)
+	if err != nil {
+		return nil, err
+	}
+	return g, g.reconcile(ctx)
+}
+
+// secret returns the key that seals secrets: the configuration's, the one
+// beside the SQLite file, or a new one that lives as long as the process.
+func (c *config) secret() ([]byte, error) {
+	path, isFile := strings.CutPrefix(c.store, "sqlite:")
+	switch {
+	case c.secretKey != nil:
+		return c.secretKey, nil
+	case !isFile:
+		return randomKey(), nil
+	}
+	path += ".key"
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		text = base64.StdEncoding.AppendEncode(nil, randomKey())
+		err = writeOnce(path, text)
+		if errors.Is(err, os.ErrExist) { // another process was faster
+			text, err = os.ReadFile(path)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != 32 {
+		return nil, fmt.Errorf("%s does not hold 32 bytes in base64", path)
+	}
+	return key, nil
+}
+
+// writeOnce makes a file with its whole content or not at all.
+func writeOnce(path string, content []byte) error {
+	tmp, err := os.CreateTemp(dirOf(path), ".key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(content)
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Link(tmp.Name(), path)
+}
+
+func dirOf(path string) string {
+	if i := strings.LastIndexByte(path, os.PathSeparator); i >= 0 {
+		return path[:i+1]
+	}
+	return "."
+}
+
+func randomKey() []byte {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails; it ends the program instead
+	return key
+}
+
+func (g *gateway) openStore(ctx context.Context, sealer registry.Sealer) (registry.Registry, codeStore, error) {
+	perLane := lanes.Config{MaxInFlight: g.cfg.slotsPerLane}
+	path, isFile := strings.CutPrefix(g.cfg.store, "sqlite:")
+	if !isFile {
+		s, err := memstore.Open(ctx, memstore.Config{Lanes: perLane})
+		g.store = s
+		return &registry.Memory{}, &memoryCodes{}, err
+	}
+	s, err := sqlitestore.Open(ctx, sqlitestore.Config{Path: path, Lanes: perLane})
+	if err != nil {
+		return nil, nil, err
+	}
+	g.store = s
+	g.closers = append(g.closers, s.Close)
+	reg, err := sqlregistry.New(sqlregistry.Config{Writer: s.Writer(), Reader: s.Reader(), Sealer: sealer})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := reg.Migrate(ctx); err != nil {
+		return nil, nil, err
+	}
+	codes := &sqlCodes{db: s.Writer()}
+	return reg, codes, codes.migrate(ctx)
+}
+
+// reconcile brings the registrations up to what the configuration says: groups
+// whose code changed lose theirs, Tencent apps have theirs.
+func (g *gateway) reconcile(ctx context.Context) error {
+	for _, id := range g.groups.ids() {
+		if _, err := smartbots.CodeChanged(ctx, g.engine, g.groups, id); err != nil {
+			return err
+		}
+	}
+	wanted := map[string]registry.Subscription{}
+	for _, app := range g.cfg.apps {
+		if app.URL == "" || len(app.Commands) == 0 {
+			continue
+		}
+		sub, err := tencentchat.NewSubscription(app)
+		if err != nil {
+			return err
+		}
+		sub.ID = "" // an app that comes back must not revive its old backlog
+		wanted[app.SDKAppID] = sub
+	}
+	var gone []string
+	states := []registry.State{registry.Active, registry.Paused, registry.Disabled}
+	for have, err := range g.engine.Registry().List(ctx, registry.Filter{Dialect: tencentchat.Name, States: states}) {
+		if err != nil {
+			return err
+		}
+		want, ok := wanted[have.Tenant]
+		if !ok || want.ID != "" {
+			gone = append(gone, have.ID)
+			continue
+		}
+		want.ID, want.State, want.Reason = have.ID, have.State, have.Reason
+		wanted[have.Tenant] = want
+	}
+	for _, id := range gone {
+		if err := g.engine.Unsubscribe(ctx, id, "no longer configured"); err != nil {
+			return err
+		}
+	}
+	for _, sub := range wanted {
+		if _, err := g.engine.Subscribe(ctx, sub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shutdownTimeout bounds the wait for callers once the engine has drained.
+const shutdownTimeout = 5 * time.Second
+
+// serve listens and sends until ctx ends, and then drains.
+func (g *gateway) serve(ctx context.Context, ready func(addr string)) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", g.cfg.listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           g.handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	served, sent := make(chan error, 1), make(chan error, 1)
+	wg.Go(func() {
+		defer cancel() // one half does not go on without the other
+		served <- server.Serve(ln)
+	})
+	wg.Go(func() {
+		defer cancel()
+		sent <- g.engine.Run(ctx)
+	})
+	ready(ln.Addr().String())
+	<-ctx.Done()
+	g.draining.Store(true)
+	sendErr := <-sent
+	stop, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer done()
+	if err := server.Shutdown(stop); err != nil {
+		server.Close()
+	}
+	wg.Wait()
+	serveErr := <-served
+	if errors.Is(serveErr, http.ErrServerClosed) {
+		serveErr = nil
+	}
+	return errors.Join(sendErr, serveErr)
+}
+
+func (g *gateway) close() error {
+	var errs []error
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		errs = append(errs, g.closers[i]())
+	}
+	g.closers = nil
+	if g.client != nil {
+		g.client.CloseIdleConnections()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+
+	"github.com/ringback-go/ringback/dialect/smartbots"
+	"github.com/ringback-go/ringback/verify"
+)
+
+// code is what is kept of a group's security code: keyed digests, never the
+// code. One that was changed through /admin wins until the file's own changes.
+type code struct{ file, current verify.Digest }
+
+// codeStore keeps codes over restarts.
+type codeStore interface {
+	load(ctx context.Context) (map[string]code, error)
+	save(ctx context.Context, groupID string, c code) error
+}
+
+// groups implements smartbots.Groups over the configured groups.
+type groups struct {
+	key   []byte
+	store codeStore
+
+	mu     sync.RWMutex
+	byID   map[string]smartbots.Group
+	byName map[string]string
+	codes  map[string]code
+}
+
+func newGroups(ctx context.Context, list []groupConfig, key []byte, store codeStore) (*groups, error) {
+	stored, err := store.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g := &groups{key: key, store: store, byID: map[string]smartbots.Group{}, byName: map[string]string{}, codes: map[string]code{}}
+	for _, item := range list {
+		var digest verify.Digest
+		if item.codeSHA1.IsZero() {
+			digest = verify.CodeDigest(key, item.code.Reveal())
+		} else if digest, err = verify.CodeDigestSHA1(key, item.codeSHA1.Reveal()); err != nil {
+			return nil, err
+		}
+		c, known := stored[item.id]
+		if !known || c.file != digest {
+			c = code{file: digest, current: digest}
+			if err := store.save(ctx, item.id, c); err != nil {
+				return nil, err
+			}
+		}
+		g.codes[item.id] = c
+		g.byName[item.name] = item.id
+		g.byID[item.id] = smartbots.Group{Name: item.name, UUID: item.uuid, ID: item.id, Code: c.current}
+	}
+	return g, nil
+}
+
+// GroupByName implements smartbots.Groups.
+func (g *groups) GroupByName(ctx context.Context, name string) (smartbots.Group, bool, error) {
+	g.mu.RLock()
+	id := g.byName[name]
+	g.mu.RUnlock()
+	return g.GroupByID(ctx, id)
+}
+
+// GroupByID implements smartbots.Groups.
+func (g *groups) GroupByID(_ context.Context, id string) (smartbots.Group, bool, error) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	group, known := g.byID[id]
+	return group, known, nil
+}
+
+func (g *groups) ids() []string {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	ids := make([]string, 0, len(g.byID))
+	for id := range g.byID {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// setCode stores the digest of a new code. From then on deliveries under the
+// old one are refused.
+func (g *groups) setCode(ctx context.Context, id, plain string) error {
+	digest := verify.CodeDigest(g.key, plain)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.codes[id]
+	c.current = digest
+	if err := g.store.save(ctx, id, c); err != nil {
+		return err
+	}
+	group := g.byID[id]
+	group.Code = digest
+	g.codes[id], g.byID[id] = c, group
+	return nil
+}
+
+// memoryCodes keeps nothing: with the process ends the store, too.
+type memoryCodes struct{}
+
+func (*memoryCodes) load(context.Context) (map[string]code, error)    { return map[string]code{}, nil }
+func (*memoryCodes) save(ctx context.Context, _ string, _ code) error { return ctx.Err() }
+
+// sqlCodes keeps codes in a table beside the deliveries.
+type sqlCodes struct{ db *sql.DB }
+
+func (s *sqlCodes) migrate(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS gateway_code (group_id TEXT PRIMARY KEY, file BLOB NOT NULL, current BLOB NOT NULL)`)
+	return err
+}
+
+func (s *sqlCodes) load(ctx context.Context) (map[string]code, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT group_id, file, current FROM gateway_code`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	codes := map[string]code{}
+	for rows.Next() {
+		var id string
+		var file, current []byte
+		if err := rows.Scan(&id, &file, &current); err != nil {
+			return nil, err
+		}
+		var c code
+		copy(c.file[:], file)
+		copy(c.current[:], current)
+		codes[id] = c
+	}
+	return codes, rows.Err()
+}
+
+func (s *sqlCodes) save(ctx context.Context, id string, c code) error {
+	_, err := s.db.ExecContext(ctx, `INSERT INTO gateway_code (group_id, file, current) VALUES (?, ?, ?)
+		ON CONFLICT (group_id) DO UPDATE SET file = excluded.file, current = excluded.current`, id, c.file[:], c.current[:])
+	return err
+}
