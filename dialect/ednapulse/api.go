@@ -109,8 +109,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.gates.ServeHTTP(w, r)
 }
 
-// apiKeyHeader is X-API-KEY as net/http spells it.
-const apiKeyHeader = "X-Api-Key"
+// callerHeader is X-API-KEY as net/http spells it.
+const callerHeader = "X-Api-Key"
 
 type tenantKey struct{}
 
@@ -142,7 +142,7 @@ func (a *API) tenant(r *http.Request) (Tenant, error) {
 	refused := func(err error) (Tenant, error) {
 		return Tenant{}, &verify.Error{Scheme: "edna-api-key", Field: "X-API-KEY", Err: err}
 	}
-	values := r.Header[apiKeyHeader]
+	values := r.Header[callerHeader]
 	switch {
 	case len(values) > 1:
 		return refused(verify.ErrRepeated)

@@ -1,6 +1,7 @@
 package ednapulse
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,7 +99,7 @@ func (d Dialect) Encode(ev delivery.Event, sub registry.Subscription) (delivery.
 	if ev.Tenant != sub.Tenant {
 		return delivery.Payload{}, fmt.Errorf("%w: subscription of another tenant", delivery.ErrInvalid)
 	}
-	return delivery.Payload{ContentType: mediaJSON, Body: ev.Data}, nil
+	return delivery.Payload{ContentType: mediaJSON, Body: bytes.Clone(ev.Data)}, nil
 }
 
 // Request implements [delivery.Dialect].

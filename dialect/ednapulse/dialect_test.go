@@ -59,7 +59,7 @@ func (b *backend) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody}, nil
 }
 
-// running starts an engine with one slot in a bubble.
+// running starts an engine in a bubble.
 func running(t *testing.T, d ednapulse.Dialect, reg registry.Registry, b *backend) (*delivery.Engine, *memstore.Store) {
 	t.Helper()
 	store, err := memstore.Open(t.Context(), memstore.Config{})
@@ -68,7 +68,7 @@ func running(t *testing.T, d ednapulse.Dialect, reg registry.Registry, b *backen
 	}
 	b.begin = time.Now()
 	e, err := delivery.New(delivery.Config{
-		Store: store, Registry: reg, Client: b, Logger: quiet, MaxInFlight: 1,
+		Store: store, Registry: reg, Client: b, Logger: quiet,
 		Dialects: map[string]delivery.Dialect{ednapulse.Name: d},
 	})
 	if err != nil {

@@ -73,9 +73,10 @@ func (a *API) judge(ctx context.Context, t Tenant, c call, targets []target) Cod
 		}
 	}
 	for _, g := range targets {
-		if !hasScheme(g.url, "https://") && !(a.cfg.AllowHTTP && hasScheme(g.url, "http://")) {
-			return CodeNotHTTPS
+		if hasScheme(g.url, "https://") || a.cfg.AllowHTTP && hasScheme(g.url, "http://") {
+			continue
 		}
+		return CodeNotHTTPS
 	}
 	if c.SubjectID != nil && !t.Owns(*c.SubjectID) {
 		return CodeSubjectUnknown

@@ -86,10 +86,6 @@ func header(name, value string) func(*http.Request) {
 	}
 }
 
-type clientFunc func(*http.Request) (*http.Response, error)
-
-func (f clientFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
-
 type limiterFunc func(key string) (middleware.Decision, error)
 
 func (f limiterFunc) Allow(_ context.Context, key string, _ time.Time) (middleware.Decision, error) {
@@ -102,13 +98,6 @@ type row struct {
 	header                               http.Header
 	body                                 string
 	now                                  time.Time
-}
-
-func (r row) request(t *testing.T) *http.Request {
-	t.Helper()
-	req := httptest.NewRequestWithContext(t.Context(), r.method, r.target, strings.NewReader(r.body))
-	req.Header = r.header.Clone()
-	return req
 }
 
 func rows(t *testing.T, prefix string) []row {

@@ -122,13 +122,15 @@ func TestDocumented(t *testing.T) {
 			t.Fatal(err)
 		}
 		var whole struct { // the overview's sample is a whole request
-			Body json.RawMessage `json:"body"`
+			Request struct {
+				Body json.RawMessage `json:"body"`
+			} `json:"request"`
 		}
 		if err := json.Unmarshal(raw, &whole); err != nil {
 			t.Fatal(err)
 		}
-		if whole.Body != nil {
-			raw = whole.Body
+		if whole.Request.Body != nil {
+			raw = whole.Request.Body
 		}
 		command, _ := object(t, raw)["CallbackCommand"].(string)
 		ev, err := tencentchat.Decode(query(command), raw)

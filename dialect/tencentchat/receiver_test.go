@@ -190,13 +190,13 @@ func TestEvent(t *testing.T) {
 		got = ev
 		return tencentchat.OK(), nil
 	}})
-	q := strings.Replace(query("Group.CallbackFromTheFuture"), "OptPlatform=Web", "OptPlatform=Unkown&RequestID=x", 1)
+	q := strings.Replace(query("Group.CallbackFromTheFuture"), "OptPlatform=Web", "OptPlatform=macOS&RequestID=x", 1)
 	body := `{"CallbackCommand":"Group.CallbackFromTheFuture","EventTime":"1657389765743","GroupId":5}`
 	if w := post(t, rc, q, body); w.Code != 200 || w.Body.String() != okPacket || w.Header().Get("Content-Type") != "application/json" {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	want := tencentchat.Event{
-		Command: "Group.CallbackFromTheFuture", SDKAppID: appID, ClientIP: "203.0.113.7", Platform: "Unkown",
+		Command: "Group.CallbackFromTheFuture", SDKAppID: appID, ClientIP: "203.0.113.7", Platform: "macOS",
 		EventTime: time.UnixMilli(1657389765743).UTC(), Body: json.RawMessage(body),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

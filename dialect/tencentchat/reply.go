@@ -88,7 +88,7 @@ func wantsItems(command string) bool {
 // such as a rate limit by peer.
 func Deny(w http.ResponseWriter, _ *http.Request, err error) {
 	status := middleware.Status(err)
-	info := ""
+	var info string
 	switch status {
 	case http.StatusUnauthorized: // one packet, whatever was wrong
 		info = "unauthorized"
