@@ -135,8 +135,8 @@ type Edit struct {
 	ID string
 	// Cancel makes it dead with delivery.ReasonCancelled; otherwise it becomes
 	// due at the batch's Now and its Tries 0, whatever its state. An unsettled
-	// one whose Due is 0 keeps that. One that was settled comes back behind all
-	// others of its key, under a new Seq.
+	// one whose Due is 0 keeps that. One that was settled comes back hidden if
+	// another row of its lane and key is unsettled; its Seq may be a new one.
 	Cancel bool
 
 	// The backend sets Missing, or Settled if the row was settled before, and

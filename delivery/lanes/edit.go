@@ -88,6 +88,9 @@ func (o *editOp) apply(s *Store, b *Batch) {
 		}
 		s.reveal(o.edit.Next, b.Now)
 	} else {
+		if o.removed != nil && goesAhead && !o.edit.Row.ahead() {
+			l.barrier--
+		}
 		if l.mode == delivery.LaneClosed {
 			o.closed = l.name
 		}

@@ -97,6 +97,7 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 		a.Index = !s.mayHold(it.lane, &a.Row, now)
 		if !a.Index {
 			s.held += a.cost() // reserved until apply or revert
+			it.lane.reserved++
 		}
 	}
 }
@@ -117,7 +118,7 @@ func (s *Store) mayHold(l *lane, r *Row, now int64) bool {
 		class = retries
 	}
 	return l.mode == delivery.LaneOpen && l.hold <= now && r.Due <= now && l.next[class] == never &&
-		s.held+r.cost() <= s.cfg.HoldBytes && len(l.queue[class]) < s.share(l, class)
+		s.held+r.cost() <= s.cfg.HoldBytes && len(l.queue[class])+l.reserved < s.share(l, class)
 }
 
 func (o *enqueueOp) apply(s *Store, b *Batch) {
@@ -127,6 +128,7 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 		l := it.lane
 		if !a.Index && l != nil && a.Dead == "" {
 			s.held -= a.cost()
+			l.reserved--
 		}
 		if a.Duplicate {
 			s.tidy(l, b.Now)
@@ -168,6 +170,7 @@ func (o *enqueueOp) revert(s *Store, b *Batch) {
 		it := &o.items[i]
 		if !it.append.Index && it.lane != nil && it.append.Dead == "" {
 			s.held -= it.append.cost()
+			it.lane.reserved--
 		}
 		s.tidy(it.lane, b.Now)
 	}

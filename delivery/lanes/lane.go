@@ -61,6 +61,7 @@ type lane struct {
 	rateAt   int64   // the next start by rate
 	inFlight int     // attempts under way
 	rows     int     // in memory, in whatever state
+	reserved int     // rows that are being committed and then held
 	barrier  int     // rows ahead, not hidden, that were never attempted
 	era      int     // rises when rows are killed: what was read before is no more
 	queue    [2]rowHeap

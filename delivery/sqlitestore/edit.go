@@ -153,7 +153,10 @@ func (c *commit) cancel(e *lanes.Edit) error {
 
 func (c *commit) retryNow(e *lanes.Edit, waits bool, state int, outcome []byte) error {
 	row := &e.Row
-	row.Due, row.Tries = c.b.Now, 0
+	if row.Due != 0 || row.Attempts > 0 || e.Settled { // what goes ahead still does
+		row.Due = c.b.Now
+	}
+	row.Tries = 0
 	if e.Settled {
 		_, last, err := readOutcome(outcome)
 		if err != nil {

@@ -12,6 +12,7 @@ var aheadRules = []rule{
 	{"ahead/released", "One that is released without an attempt stays ahead, also when it is to wait.", aheadReleased},
 	{"ahead/lost", "One whose lease ended without a word stays ahead.", aheadLost},
 	{"ahead/gone", "The lane goes on when the one ahead is canceled.", aheadGone},
+	{"ahead/retry_now", "RetryNow of one that goes ahead does not hold up its lane.", aheadRetryNow},
 	{"ahead/paused", "One that goes ahead does so after a pause of its lane too.", aheadPaused},
 	{"ahead/keyed", "One that goes ahead and has a key waits for the older ones of its key and stops nothing meanwhile.", aheadKeyed},
 }
@@ -105,6 +106,28 @@ func aheadGone(e *env) {
 	e.enqueue(ahead("c", "l"), one("d", "l"))
 	e.end(delivery.Done, e.wantOne("c"))
 	e.wantOne("d")
+}
+
+func aheadRetryNow(e *env) {
+	op := e.operator()
+	for _, mode := range []delivery.LaneMode{delivery.LaneOpen, delivery.LanePaused} {
+		n := string(rune('0' + mode))
+		e.enqueue(one("b"+n, "l"))
+		e.enqueue(ahead("a"+n, "l"))
+		e.setLanes(delivery.LaneState{Lane: "l", Mode: mode})
+		e.must(op.RetryNow(e.ctx, e.now, "a"+n), "RetryNow")
+		e.setLanes(delivery.LaneState{Lane: "l", Mode: delivery.LaneOpen})
+		var got []string
+		for range 2 {
+			for _, l := range e.take(plenty) {
+				got = append(got, l.ID)
+				e.end(delivery.Done, l)
+			}
+		}
+		if !sameSet(got, []string{"a" + n, "b" + n}) {
+			e.Fatalf("leased %q, want both", got)
+		}
+	}
 }
 
 func aheadPaused(e *env) {
