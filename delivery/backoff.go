@@ -34,7 +34,7 @@ func (s Schedule) Delay(attempt int) (time.Duration, bool) {
 	if s.Jitter > 0 {
 		d += time.Duration(s.Jitter * (2*rand.Float64() - 1) * float64(d))
 	}
-	return d, true
+	return max(d, 0), true
 }
 
 // Standard returns the schedule of Standard Webhooks senders: 1 s, 5 s, 30 s,

@@ -110,5 +110,5 @@ const (
 	ReasonRemoved   = "registration removed"
 	ReasonGone      = "gone"
 	ReasonExpired   = "expired"
-	ReasonCancelled = "cancelled" //nolint:misspell // the wire's spelling
+	ReasonCancelled = "cancelled"
 )

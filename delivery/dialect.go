@@ -90,6 +90,8 @@ func Judge(status int) Verdict {
 // Webhooks spells it.
 const HeaderID = "webhook-id"
 
+var errURL = errors.New("the URL cannot be parsed")
+
 // NewRequest starts the request of an attempt: POST to rawURL with the
 // delivery's body, its content type, User-Agent, Content-Length and webhook-id.
 func NewRequest(ctx context.Context, d Delivery, rawURL string) (*http.Request, error) {
@@ -97,7 +99,7 @@ func NewRequest(ctx context.Context, d Delivery, rawURL string) (*http.Request, 
 	body.Reset(d.Body)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, rawURL, nil)
 	if err != nil {
-		return nil, Permanent(errors.New("the URL cannot be parsed"))
+		return nil, Permanent(errURL)
 	}
 	req.Body, req.ContentLength = body, int64(len(d.Body))
 	req.GetBody = func() (io.ReadCloser, error) { // used only if a reused connection took no byte

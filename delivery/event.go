@@ -69,9 +69,14 @@ func ValidEventID(id string) bool {
 
 // DeliveryID returns the ID of the delivery of an event to a subscription: a
 // function of both, so that publishing twice stores once. Event IDs hold no
-// dot, hence no two pairs share an ID.
+// dot, hence no two pairs share an ID. The prefix that made subscription IDs
+// have is left out.
 func DeliveryID(eventID, subscriptionID string) string {
-	return eventID + "." + strings.TrimPrefix(subscriptionID, "sub_")
+	rest, ok := strings.CutPrefix(subscriptionID, "sub_")
+	if !ok || strings.HasPrefix(rest, ".") {
+		rest = "." + subscriptionID // somebody's own: kept apart from the others
+	}
+	return eventID + "." + rest
 }
 
 // derivedEventID names an event that the engine makes from a subscription by

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,7 +16,7 @@ import (
 const registryPause = time.Second
 
 // attempt makes one attempt and decides what becomes of the delivery.
-func (r *run) attempt(ctx context.Context, l Lease) outcome {
+func (r *run) attempt(ctx context.Context, l *Lease) outcome {
 	o := outcome{Outcome: Outcome{ID: l.ID, Receipt: l.Receipt}, lease: l}
 	if l.Expired {
 		o.giveUp(ReasonExpired)
@@ -33,7 +34,7 @@ func (r *run) attempt(ctx context.Context, l Lease) outcome {
 		return o
 	}
 	if stop := r.stops(ctx, &o, sub); stop {
-		return o
+		return r.farewellSettled(o)
 	}
 
 	a := r.sender.Attempt(ctx, l.Delivery, sub)
@@ -55,7 +56,7 @@ func (r *run) attempt(ctx context.Context, l Lease) outcome {
 
 // stops handles subscriptions that must not be sent to now.
 func (r *run) stops(ctx context.Context, o *outcome, sub registry.Subscription) bool {
-	farewell := o.lease.Lane == farewellLane(sub.ID)
+	farewell := isFarewell(o.lease)
 	switch {
 	case sub.State == registry.Removed && !farewell:
 		o.giveUp(ReasonRemoved)
@@ -96,24 +97,35 @@ func (r *run) judge(ctx context.Context, o *outcome, sub registry.Subscription) 
 			o.Result, o.Reason, o.RetryIn = Retry, "", registryPause // it will say so again
 		}
 	case VerdictRetry:
-		pause, again := r.cfg.Dialects[o.lease.Dialect].Schedule(sub).Delay(o.lease.Try)
-		if !again {
-			o.giveUp(a.Error)
-			return
-		}
-		o.Result, o.RetryIn = Retry, max(pause, a.RetryAfter)
 		if a.RetryAfter > 0 && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable) {
 			err := r.store.SetLanes(ctx, time.Time{}, LaneState{Lane: o.lease.LaneName(), NotBeforeIn: a.RetryAfter})
 			if err != nil {
 				r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot hold a lane", slog.String("endpoint", sub.ID), slog.Any("error", err))
 			}
 		}
+		pause, again := r.pause(a, sub, o.lease)
+		if !again {
+			o.giveUp(a.Error)
+			return
+		}
+		o.Result, o.RetryIn = Retry, max(pause, a.RetryAfter)
 	}
+}
+
+// pause asks the dialect's schedule. If that panics, the standard one goes on.
+func (r *run) pause(a *Attempt, sub registry.Subscription, l *Lease) (pause time.Duration, again bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.fail(VerdictRetry, "internal", fmt.Sprintf("panic: %v", p))
+			pause, again = Standard().Delay(l.Try)
+		}
+	}()
+	return r.cfg.Dialects[l.Dialect].Schedule(sub).Delay(l.Try)
 }
 
 // farewellSettled has the tombstone deleted once its farewell is settled.
 func (r *run) farewellSettled(o outcome) outcome {
-	if o.lease.Lane != farewellLane(o.lease.SubscriptionID) || o.Result == Retry || o.Result == Release {
+	if !isFarewell(o.lease) || o.Result == Retry || o.Result == Release {
 		return o
 	}
 	id := o.lease.SubscriptionID

@@ -3,7 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
-	"slices"
+	"iter"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -41,11 +41,6 @@ func (e *Engine) Publish(ctx context.Context, events ...Event) ([]Published, err
 			err.Index = i
 			return nil, err
 		}
-		if c, ok := e.cfg.Dialects[ev.Dialect].(EventChecker); ok {
-			if err := c.Check(ev); err != nil {
-				return nil, &Error{Index: i, Field: "Data", Err: err}
-			}
-		}
 		out[i].EventID = ev.ID
 		if given {
 			n, known, err := e.remembered(ctx, ev.ID)
@@ -64,6 +59,15 @@ func (e *Engine) Publish(ctx context.Context, events ...Event) ([]Published, err
 		if err != nil {
 			return nil, err
 		}
+		if c, ok := e.cfg.Dialects[ev.Dialect].(EventChecker); ok && len(subs) == 0 {
+			if err := c.Check(ev); err != nil { // nobody will encode it, but it must be well formed
+				return nil, &Error{Index: i, Field: "Data", Err: err}
+			}
+		}
+		inSteps := given && len(subs) > MaxBatch
+		if inSteps {
+			ds = append(ds, marker(stepsBegin(ev.ID), now))
+		}
 		for k := range subs {
 			d, err := e.encode(&ev, subs[k], now)
 			if err != nil {
@@ -72,11 +76,14 @@ func (e *Engine) Publish(ctx context.Context, events ...Event) ([]Published, err
 			ds = append(ds, d)
 		}
 		if given && len(subs) == 0 {
-			ds = append(ds, Delivery{ID: ev.ID, EventID: ev.ID, PublishedAt: now})
+			ds = append(ds, marker(ev.ID, now))
+		}
+		if inSteps {
+			ds = append(ds, marker(stepsEnd(ev.ID), now))
 		}
 		out[i].Deliveries = len(subs)
 	}
-	for part := range slices.Chunk(ds, MaxBatch) {
+	for part := range steps(ds) {
 		if err := e.store.Enqueue(ctx, time.Time{}, part...); err != nil {
 			return nil, err
 		}
@@ -109,7 +116,48 @@ func (e *Engine) remembered(ctx context.Context, eventID string) (int, bool, err
 	if !ok {
 		return 0, false, nil // delivery IDs alone make a repeat harmless
 	}
-	return b.Event(ctx, eventID)
+	n, known, err := b.Event(ctx, eventID)
+	if err != nil || !known || n < MaxBatch {
+		return n, known, err
+	}
+	_, begun, err := b.Event(ctx, stepsBegin(eventID))
+	if err != nil || !begun {
+		return n, known, err
+	}
+	_, known, err = b.Event(ctx, stepsEnd(eventID)) // if not, some steps are missing
+	return n, known, err
+}
+
+// marker has the store remember an ID.
+func marker(eventID string, now time.Time) Delivery {
+	return Delivery{ID: eventID, EventID: eventID, PublishedAt: now}
+}
+
+// An event for more than MaxBatch subscriptions has a marker stored before its
+// deliveries and one after them.
+func stepsBegin(eventID string) string { return derivedEventID("steps begin", eventID) }
+func stepsEnd(eventID string) string   { return derivedEventID("steps end", eventID) }
+
+// steps cuts ds into batches. An event that fits in one is not torn apart.
+func steps(ds []Delivery) iter.Seq[[]Delivery] {
+	return func(yield func([]Delivery) bool) {
+		for len(ds) > 0 {
+			n := min(len(ds), MaxBatch)
+			if n < len(ds) {
+				start := n // of the event that the cut would tear
+				for start > 0 && ds[start-1].EventID == ds[n].EventID {
+					start--
+				}
+				if start > 0 {
+					n = start
+				}
+			}
+			if !yield(ds[:n:n]) {
+				return
+			}
+			ds = ds[n:]
+		}
+	}
 }
 
 func count(ds []Delivery, eventID string) (n int, known bool) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,21 +17,22 @@ type run struct {
 
 	hard  context.Context //nolint:containedctx // ends when the drain's patience does
 	cut   context.CancelFunc
-	queue chan Lease   // leased and not begun; never full
-	ended chan outcome // attempted and not settled; never full
-	freed chan struct{}
+	queue chan *Lease   // leased and not begun; never full
+	ended chan outcome  // attempted and not settled; never full
+	freed chan struct{} // a slot is free
+	watch watcher
 	pool  pool
 	heart sync.WaitGroup
 
 	mu      sync.Mutex
-	held    map[string]Lease // by receipt, until settled
-	retries int              // of held, those that are no first tries
+	held    map[string]*Lease // by receipt, until settled
+	retries int               // of held, those that are no first tries
 }
 
 // outcome is an Outcome with what follows from it once it is durable.
 type outcome struct {
 	Outcome
-	lease Lease
+	lease *Lease
 	then  func(context.Context)
 }
 
@@ -38,12 +40,12 @@ func newRun(ctx context.Context, e *Engine) *run {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	r := &run{
 		Engine: e, hard: hard, cut: cut,
-		queue: make(chan Lease, e.cfg.MaxInFlight),
+		queue: make(chan *Lease, e.cfg.MaxInFlight),
 		ended: make(chan outcome, e.cfg.MaxInFlight),
 		freed: make(chan struct{}, 1),
-		held:  make(map[string]Lease, e.cfg.MaxInFlight),
+		held:  make(map[string]*Lease, e.cfg.MaxInFlight),
 	}
-	r.pool.init(e.cfg.MaxInFlight, r.queue, func(l Lease) { r.ended <- r.attempt(hard, l) })
+	r.pool.init(e.cfg.MaxInFlight, r.queue, func(l *Lease) { r.ended <- r.attempt(hard, l) })
 	return r
 }
 
@@ -52,15 +54,19 @@ func (r *run) loop(ctx context.Context) error {
 	go func() { settled <- r.settle() }()
 	stopHeart := make(chan struct{})
 	r.heart.Go(func() { r.beat(stopHeart) })
+	if w, ok := r.store.(Waiter); ok {
+		r.watch.start(ctx, w)
+	}
 
 	r.lease(ctx)
+	r.watch.stop()
 	r.release()
 	patience := time.AfterFunc(r.cfg.DrainTimeout, r.cut)
 	close(r.queue)
 	r.pool.wait()
-	patience.Stop()
 	close(r.ended)
-	err := <-settled
+	err := <-settled // has the rest of the patience, should the store be away
+	patience.Stop()
 	close(stopHeart)
 	r.heart.Wait()
 	r.cut()
@@ -112,49 +118,45 @@ func (r *run) request() LeaseRequest {
 
 func (r *run) take(leases []Lease) {
 	r.mu.Lock()
-	for _, l := range leases {
-		r.held[l.Receipt] = l
-		if l.Attempts > 0 {
+	for i := range leases {
+		r.held[leases[i].Receipt] = &leases[i]
+		if leases[i].Attempts > 0 {
 			r.retries++
 		}
 	}
 	r.mu.Unlock()
-	for _, l := range leases {
-		r.queue <- l
+	for i := range leases {
+		r.queue <- &leases[i]
 	}
 	r.pool.grow(len(leases))
 }
 
 // wait returns when there may be work or room that changes what to ask for.
 func (r *run) wait(ctx context.Context, req LeaseRequest) {
-	waiter, ok := r.store.(Waiter)
-	if !ok {
+	if !r.watch.on() {
 		r.idle(ctx, r.cfg.Poll)
 		return
 	}
-	// A slot that gets free lets retries in that the request leaves out.
-	freed := r.freed
-	if req.Retries >= 0 {
-		freed = nil
+	starved := req.Retries < 0
+	var freed chan struct{}
+	if starved { // a slot that gets free lets retries in that the request leaves out
+		freed = r.freed
 	}
-	sub, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case <-r.wakeup:
-		case <-freed:
-		case <-sub.Done():
+	r.watch.arm(req)
+	select {
+	case err := <-r.watch.work:
+		r.watch.armed = false
+		if err != nil && ctx.Err() == nil {
+			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot wait for work", slog.Any("error", err))
+			r.idle(ctx, r.cfg.Poll)
 		}
-		cancel()
-	}()
-	err := waiter.Wait(sub, req)
-	woken := sub.Err() != nil
-	cancel()
-	<-done
-	if err != nil && !woken {
-		r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot wait for work", slog.Any("error", err))
-		r.idle(ctx, r.cfg.Poll)
+		return
+	case <-freed:
+	case <-r.wakeup:
+	case <-ctx.Done():
+	}
+	if starved {
+		r.watch.disarm() // what it waits for is less than what is wanted next
 	}
 }
 
@@ -182,7 +184,7 @@ func (r *run) release() {
 
 // beat extends the leases that are held.
 func (r *run) beat(stop <-chan struct{}) {
-	ticker := time.NewTicker(r.cfg.LeaseTTL / 3)
+	ticker := time.NewTicker(max(r.cfg.LeaseTTL/3, time.Millisecond))
 	defer ticker.Stop()
 	for {
 		select {
@@ -193,7 +195,7 @@ func (r *run) beat(stop <-chan struct{}) {
 		r.mu.Lock()
 		leases := make([]Lease, 0, len(r.held))
 		for _, l := range r.held {
-			leases = append(leases, l)
+			leases = append(leases, *l)
 		}
 		r.mu.Unlock()
 		if len(leases) == 0 {
@@ -241,10 +243,10 @@ func (r *run) persist(batch []outcome) error {
 	for i := range batch {
 		outs[i] = batch[i].Outcome
 	}
+	var lost *LostLeasesError
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		ctx := context.WithoutCancel(r.hard)
 		err := r.store.Settle(ctx, time.Time{}, outs...)
-		var lost *LostLeasesError
 		if errors.As(err, &lost) {
 			r.log.LogAttrs(ctx, slog.LevelWarn, "delivery: outcome of a lost lease dropped", slog.Any("error", err))
 			err = nil
@@ -276,7 +278,7 @@ func (r *run) persist(batch []outcome) error {
 	default:
 	}
 	for i := range batch {
-		if batch[i].then != nil {
+		if batch[i].then != nil && (lost == nil || !slices.Contains(lost.IDs, batch[i].ID)) {
 			batch[i].then(context.WithoutCancel(r.hard))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -61,14 +62,17 @@ func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscript
 	}
 	req, err := dialect.Request(ctx, d, sub, a.At)
 	if err != nil {
-		verdict := VerdictRetry
+		verdict, class := VerdictRetry, "internal"
 		if isPermanent(err) {
 			verdict = VerdictDead
 		}
-		a.fail(verdict, "internal", err.Error())
+		if errors.Is(err, errURL) {
+			class = "bad_url"
+		}
+		a.fail(verdict, class, err.Error())
 		return a
 	}
-	resp, err := s.Client.Do(req)
+	resp, err := s.Client.Do(req) //nolint:bodyclose // ReadBounded closes it
 	if err != nil {
 		verdict := VerdictRetry
 		if errors.Is(err, egress.ErrURL) { // the same tomorrow; a resolved address may change
@@ -83,7 +87,7 @@ func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscript
 	if a.Verdict != VerdictAccepted {
 		a.fail(a.Verdict, "status", "answered "+strconv.Itoa(resp.StatusCode))
 		if a.Verdict == VerdictRetry {
-			a.RetryAfter = retryAfter(resp.Header, a.At)
+			a.RetryAfter = retryAfter(resp.Header, a.At.Add(time.Since(begin)))
 		}
 	}
 	return a
@@ -92,7 +96,8 @@ func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscript
 const maxErrorText = 512
 
 func (a *Attempt) fail(v Verdict, class, text string) {
-	a.Verdict, a.Class, a.Error = v, class, text[:min(len(text), maxErrorText)]
+	text = strings.ToValidUTF8(text[:min(len(text), maxErrorText)], "") // not every database takes other bytes
+	a.Verdict, a.Class, a.Error = v, class, text
 }
 
 // retryAfter reads the header: whole seconds or an HTTP date, cut to

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -89,11 +91,9 @@ func (e *Engine) setState(ctx context.Context, id string, to registry.State, rea
 		if sub.State == registry.Removed {
 			return false, registry.ErrNotFound
 		}
-		for _, f := range from {
-			if sub.State == f {
-				sub.State, sub.Reason = to, reason
-				return true, nil
-			}
+		if slices.Contains(from, sub.State) {
+			sub.State, sub.Reason = to, reason
+			return true, nil
 		}
 		if sub.State != to {
 			return false, ErrStateChange
@@ -115,8 +115,11 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*registry.Subs
 		}
 		sub = sub.Clone()
 		changed, err := edit(&sub)
-		if err != nil || !changed {
+		if err != nil {
 			return err
+		}
+		if !changed { // the last call may have come no further than the registry
+			return e.store.SetLanes(ctx, time.Time{}, laneOf(sub))
 		}
 		_, err = e.Subscribe(ctx, sub)
 		if !errors.Is(err, registry.ErrConflict) {
@@ -148,7 +151,14 @@ func (e *Engine) Unsubscribe(ctx context.Context, id, reason string) error {
 }
 
 // farewellLane is where a farewell waits: its subscription's lane is closed.
-func farewellLane(subscriptionID string) string { return subscriptionID + "/farewell" }
+func farewellLane(subscriptionID string) string { return subscriptionID + farewellSuffix }
+
+const farewellSuffix = "/farewell"
+
+func isFarewell(l *Lease) bool {
+	id, ok := strings.CutSuffix(l.Lane, farewellSuffix)
+	return ok && id == l.SubscriptionID
+}
 
 // finishRemoval closes the lane of a tombstone and enqueues the farewell. Done
 // twice, it does no harm.

@@ -34,7 +34,7 @@ func (m *model) produce(ctx context.Context) {
 		for range 1 + m.n(8) {
 			ds = append(ds, m.delivery(m.names[m.n(len(m.names))]))
 		}
-		for err := error(errFake); err != nil; {
+		for err := errFake; err != nil; {
 			if ctx.Err() != nil {
 				return
 			}
@@ -150,7 +150,7 @@ func (m *model) set(ctx context.Context, st delivery.LaneState) {
 		delete(m.closed, st.Lane)
 	}
 	m.mu.Unlock()
-	for err := error(errFake); err != nil; {
+	for err := errFake; err != nil; {
 		if ctx.Err() != nil {
 			return
 		}

@@ -48,7 +48,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 }
 
 func validate(i int, d *delivery.Delivery) error {
-	field := ""
+	var field string
 	switch {
 	case !delivery.ValidEventID(d.EventID):
 		field = "EventID"

@@ -127,9 +127,6 @@ func (s *Store) take(now int64, req delivery.LeaseRequest) []delivery.Lease {
 		if r := l.head(class, now); r != nil && l.open(now, s.cfg.MaxInFlight) {
 			heap.Pop(&l.queue[class])
 			s.held -= r.cost()
-			if out == nil {
-				out = make([]delivery.Lease, 0, min(req.Max, s.ready[fresh].len()+s.ready[retries].len()+8))
-			}
 			out = append(out, s.lease(r, now, expires))
 			if class == retries {
 				left--

@@ -91,8 +91,10 @@ type model struct {
 
 func newModel(seed uint64) *model {
 	rnd := rand.New(rand.NewPCG(seed, 2))
-	m := &model{rnd: rnd, fake: newFake(seed), live: map[string]held{}, caps: map[string]laneModel{},
-		closed: map[string]time.Time{}, canceled: map[string]time.Time{}}
+	m := &model{
+		rnd: rnd, fake: newFake(seed), live: map[string]held{}, caps: map[string]laneModel{},
+		closed: map[string]time.Time{}, canceled: map[string]time.Time{},
+	}
 	m.cfg = lanes.Config{
 		HoldBytes:   []int{1, 4_000, 20_000, 8 << 20}[rnd.IntN(4)],
 		Straggle:    []int64{1, 5, 20_000}[rnd.IntN(3)],

@@ -91,8 +91,10 @@ func (r *rows) prepare(ctx context.Context) (err error) {
 		{&s.insert, `INSERT OR IGNORE INTO ringback_delivery (seq, id, data) VALUES `, `(?,?,?)`, ``},
 		{&s.outcome, `INSERT OR IGNORE INTO ringback_outcome (seq, state, at, attempts, data) VALUES `, `(?,?,?,?,?)`, ``},
 		{&s.attempt, `INSERT OR IGNORE INTO ringback_attempt (seq, number, data) VALUES `, `(?,?,?)`, ``},
-		{&s.wait, `INSERT INTO ringback_waiting (seq, lane, key, retry, due, attempts, tries, expires, hidden) VALUES `, `(?,?,?,?,?,?,?,?,0)`,
-			` ON CONFLICT (seq) DO UPDATE SET retry = excluded.retry, due = excluded.due, attempts = excluded.attempts, tries = excluded.tries`},
+		{
+			&s.wait, `INSERT INTO ringback_waiting (seq, lane, key, retry, due, attempts, tries, expires, hidden) VALUES `, `(?,?,?,?,?,?,?,?,0)`,
+			` ON CONFLICT (seq) DO UPDATE SET retry = excluded.retry, due = excluded.due, attempts = excluded.attempts, tries = excluded.tries`,
+		},
 		{&s.unwait, `DELETE FROM ringback_waiting WHERE seq IN (`, `?`, `)`},
 	} {
 		if *b.to, err = prepareBulk(ctx, r.write, b.head, b.each, b.tail); err != nil {

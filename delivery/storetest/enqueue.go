@@ -41,7 +41,7 @@ func enqueueFields(e *env) {
 	}
 	out.PublishedAt = in.PublishedAt
 	if !reflect.DeepEqual(out, in) {
-		e.Errorf("the delivery changed on its way through the store:\n got %.300q\nwant %.300q", print(out), print(in))
+		e.Errorf("the delivery changed on its way through the store:\n got %.300q\nwant %.300q", shown(out), shown(in))
 	}
 	if got[0].Try != 1 || got[0].Attempts != 0 || got[0].Expired || got[0].Receipt == "" {
 		e.Errorf("first lease has Try %d, Attempts %d, Expired %t, Receipt %q", got[0].Try, got[0].Attempts, got[0].Expired, got[0].Receipt)
@@ -57,7 +57,7 @@ func enqueueFields(e *env) {
 	}
 }
 
-func print(d delivery.Delivery) string {
+func shown(d delivery.Delivery) string {
 	if len(d.Body) > 60 {
 		d.Body = d.Body[:60]
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,7 +66,7 @@ func (r *race) failed() bool {
 
 // consume leases and settles until all is done.
 func (r *race) consume(ctx context.Context, seed uint64, decide decision) {
-	rnd := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a schedule, not a secret
+	rnd := rand.New(rand.NewPCG(seed, 7))
 	for r.open.Load() > 0 && !r.failed() {
 		now, step := r.now()
 		leases, err := r.e.store.Lease(ctx, now, delivery.LeaseRequest{Max: 1 + rnd.IntN(20), TTL: ttl})
@@ -209,7 +210,7 @@ func raceKeys(e *env) {
 	r := e.newRace(raceProducers * raceEach)
 	r.run(func(p, i int) delivery.Delivery {
 		d := keyed(fmt.Sprintf("p%d-%d", p, i), fmt.Sprintf("lane%d", p%3), fmt.Sprintf("key%d", p))
-		d.Meta = map[string]string{"n": fmt.Sprint(i)}
+		d.Meta = map[string]string{"n": strconv.Itoa(i)}
 		return d
 	}, func(rnd *rand.Rand, l delivery.Lease) (delivery.Outcome, bool) {
 		var n int

@@ -42,7 +42,7 @@ func (e *env) await(ctx context.Context, w delivery.Waiter) (delivery.Lease, err
 			return delivery.Lease{}, err
 		}
 	}
-	return delivery.Lease{}, errors.New("Wait returned 1,000 times without work")
+	return delivery.Lease{}, errors.New("the wait returned 1,000 times without work")
 }
 
 func waitEnqueue(e *env) {

@@ -211,7 +211,7 @@ func TestRetryOn(t *testing.T) {
 			if s.url != want {
 				t.Errorf("request %d: %s, want %s", i, s.url, want)
 			}
-			if want := `{"CallbackCommand":"` + command + `","EventTime":5}`; s.body != want || !slices.Equal(s.header[delivery.HeaderID], []string{"evt"}) { //nolint:staticcheck // the wire spells it so
+			if want := `{"CallbackCommand":"` + command + `","EventTime":5}`; s.body != want || !slices.Equal(s.header[delivery.HeaderID], []string{"evt"}) {
 				t.Errorf("request %d: %s, want %s", i, s.body, want)
 			}
 		}

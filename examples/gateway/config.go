@@ -75,7 +75,7 @@ func readConfig(path string) (*config, error) {
 		c.adminToken = registry.NewSecret(token.need("a string that is not empty; leave it out to switch /admin off"))
 	}
 	if key := root.get("secret_key"); key.set {
-		c.secretKey, err = base64.StdEncoding.DecodeString(key.str(""))
+		c.secretKey, err = base64.StdEncoding.DecodeString(key.str())
 		if err != nil || len(c.secretKey) != 32 {
 			key.fail("takes 32 bytes in base64")
 		}
@@ -106,7 +106,7 @@ func (c *config) readStore(v value, dir string) {
 func (c *config) readOutbound(v value, dir string) {
 	v.keys("allow_networks", "allow_ports", "allow_http", "root_ca", "timeout", "max_in_flight", "max_in_flight_per_endpoint")
 	for _, item := range v.get("allow_networks").list() {
-		p, err := netip.ParsePrefix(item.str(""))
+		p, err := netip.ParsePrefix(item.str())
 		if err != nil || p != p.Masked() {
 			item.fail(`takes a network, such as "10.1.0.0/16"`)
 		}
@@ -138,7 +138,7 @@ func readRoots(v value, dir string) *x509.CertPool {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	pem, err := os.ReadFile(path)
+	pem, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	switch {
 	case err != nil:
 		v.fail("takes the path of a PEM file (%v)", err)
@@ -184,10 +184,10 @@ func (c *config) readSmartBots(v value) {
 		case plain.set:
 			group.code = registry.NewSecret(plain.need("a code that is not empty"))
 		default:
-			if digest, err := hex.DecodeString(sum.str("")); err != nil || len(digest) != 20 {
+			if digest, err := hex.DecodeString(sum.str()); err != nil || len(digest) != 20 {
 				sum.fail("takes 40 hex digits")
 			}
-			group.codeSHA1 = registry.NewSecret(strings.ToLower(sum.str("")))
+			group.codeSHA1 = registry.NewSecret(strings.ToLower(sum.str()))
 		}
 		c.groups = append(c.groups, group)
 	}
@@ -200,7 +200,7 @@ func (c *config) readEdna(v value) {
 		tenant := ednapulse.Tenant{
 			ID:         t.get("id").need("the tenant's id"),
 			APIKey:     registry.NewSecret(t.get("api_key").need("the tenant's API key")),
-			WebhookKey: registry.NewSecret(t.get("webhook_key").str("")),
+			WebhookKey: registry.NewSecret(t.get("webhook_key").str()),
 		}
 		for _, ch := range t.get("channels").list() {
 			tenant.Channels = append(tenant.Channels, ch.integer(0, 0, 1<<62))
@@ -222,7 +222,7 @@ func (c *config) readTencent(v value) {
 		app := tencentchat.App{
 			SDKAppID: a.get("sdk_app_id").need("the SdkAppid"),
 			Window:   window,
-			URL:      a.get("url").str(""),
+			URL:      a.get("url").str(),
 			Commands: a.get("commands").strs(),
 			Retry:    a.get("retry").boolean(),
 		}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -143,6 +144,9 @@ func (d *demonstration) play(ctx context.Context) error {
 		d.out.printf("")
 		d.out.printf("— %s", s.name)
 		if err := s.do(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // interrupted; the verdict says what that means
+			}
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -195,9 +199,7 @@ func (d *demonstration) post(ctx context.Context, path, contentType, body string
 	if err != nil {
 		return err
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Content-Type", contentType)
 	answer, err := send(req, http.StatusOK)
 	if err != nil {
@@ -315,6 +317,7 @@ func (rc *receiver) close() { rc.server.Close() }
 func (rc *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	if bytes.Contains(body, []byte("action=group_chat")) && rc.refuses() {

@@ -158,9 +158,10 @@ func (v value) list() []value {
 	return out
 }
 
-func (v value) str(fallback string) string {
+// str is a string; without one it is empty.
+func (v value) str() string {
 	if !v.set {
-		return fallback
+		return ""
 	}
 	s, ok := v.v.(string)
 	if !ok {
@@ -171,7 +172,7 @@ func (v value) str(fallback string) string {
 
 // need is a string that must be there and not be empty.
 func (v value) need(what string) string {
-	s := v.str("")
+	s := v.str()
 	if s == "" {
 		v.fail("takes %s", what)
 	}
@@ -221,7 +222,7 @@ func (v value) duration(fallback time.Duration) time.Duration {
 	if !v.set {
 		return fallback
 	}
-	d, err := time.ParseDuration(v.str(""))
+	d, err := time.ParseDuration(v.str())
 	if err != nil || d <= 0 {
 		v.fail(`takes a duration above 0, such as "15s"`)
 		return fallback

@@ -41,20 +41,20 @@ type eventOut struct {
 	Deliveries int    `json:"deliveries"`
 }
 
-// refusedEvent is why an event is refused, and with which status.
-type refusedEvent struct {
+// eventError is why an event is refused, and with which status.
+type eventError struct {
 	status int
 	detail string
 }
 
-func (e *refusedEvent) Error() string { return e.detail }
+func (e *eventError) Error() string { return e.detail }
 
 func badEvent(format string, args ...any) error {
-	return &refusedEvent{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+	return &eventError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
 func unknownName(what string) error {
-	return &refusedEvent{http.StatusNotFound, "unknown " + what}
+	return &eventError{http.StatusNotFound, "unknown " + what}
 }
 
 func (g *gateway) postEvents(w http.ResponseWriter, r *http.Request) {
@@ -70,7 +70,7 @@ func (g *gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	events := make([]delivery.Event, len(items))
 	for i, item := range items {
 		ev, err := g.event(item)
-		if refused, is := errors.AsType[*refusedEvent](err); is {
+		if refused, is := errors.AsType[*eventError](err); is {
 			problem(w, refused.status, fmt.Sprintf("event %d: %s", i, refused.detail))
 			return
 		}
@@ -124,7 +124,7 @@ func (g *gateway) event(raw json.RawMessage) (delivery.Event, error) {
 		return delivery.Event{}, badEvent("%v", err)
 	}
 	if len(in.Data) > delivery.MaxData {
-		return delivery.Event{}, &refusedEvent{http.StatusRequestEntityTooLarge, "data is over 256 KiB"}
+		return delivery.Event{}, &eventError{http.StatusRequestEntityTooLarge, "data is over 256 KiB"}
 	}
 	if len(in.Data) == 0 {
 		return delivery.Event{}, badEvent("data is missing")

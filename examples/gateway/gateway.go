@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -168,7 +169,7 @@ func writeOnce(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
+	defer os.Remove(tmp.Name()) //nolint:errcheck // what is left over is harmless
 	_, err = tmp.Write(content)
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
@@ -311,8 +312,8 @@ func (g *gateway) serve(ctx context.Context, ready func(addr string)) error {
 
 func (g *gateway) close() error {
 	var errs []error
-	for i := len(g.closers) - 1; i >= 0; i-- {
-		errs = append(errs, g.closers[i]())
+	for _, c := range slices.Backward(g.closers) {
+		errs = append(errs, c())
 	}
 	g.closers = nil
 	if g.client != nil {

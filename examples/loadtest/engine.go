@@ -5,11 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -67,7 +67,7 @@ func openRig(ctx context.Context, kind, target string, endpoints int) (_ *rig, e
 	r.engine, err = delivery.New(delivery.Config{
 		Store: r.store, Registry: reg, Client: client, MaxInFlight: slots,
 		Dialects: map[string]delivery.Dialect{standardwebhooks.Name: &standardwebhooks.Dialect{}},
-		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger:   slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return nil, err
@@ -172,8 +172,8 @@ func (r *rig) close() error {
 		r.cancel()
 		errs = append(errs, <-r.ended)
 	}
-	for i := len(r.closers) - 1; i >= 0; i-- {
-		errs = append(errs, r.closers[i]())
+	for _, c := range slices.Backward(r.closers) {
+		errs = append(errs, c())
 	}
 	return errors.Join(errs...)
 }

@@ -73,7 +73,7 @@ func startReceiver(ctx context.Context, stderr io.Writer) (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, exe)
+	cmd := exec.CommandContext(ctx, exe) //nolint:gosec // this program itself
 	cmd.Env = append(os.Environ(), receiverEnv+"=1")
 	cmd.Stderr = stderr
 	stdin, err := cmd.StdinPipe()

@@ -294,6 +294,10 @@ func (c *checker) str() ([]byte, error) {
 	c.pos++
 	from, escaped := c.pos, false
 	for c.pos < len(c.data) {
+		c.pos += plainRun(c.data[c.pos:])
+		if c.pos == len(c.data) {
+			break
+		}
 		ch := c.data[c.pos]
 		switch {
 		case ch == '"':
@@ -310,8 +314,6 @@ func (c *checker) str() ([]byte, error) {
 			}
 		case ch < ' ':
 			return nil, c.fail(ErrSyntax)
-		case ch < utf8.RuneSelf:
-			c.pos++
 		default:
 			r, size := utf8.DecodeRune(c.data[c.pos:])
 			if r == utf8.RuneError && size == 1 {

@@ -1,11 +1,32 @@
 package strictjson
 
 import (
+	"encoding/binary"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// plainRun returns how many bytes at the beginning of b are printable ASCII
+// that a string holds as they are, eight at a time while it lasts.
+func plainRun(b []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; len(b)-n >= 8; n += 8 {
+		w := binary.LittleEndian.Uint64(b[n:])
+		quote, slash := w^('"'*ones), w^('\\'*ones)
+		// A high bit is set where a byte is below ' ', '"', '\\' or not ASCII.
+		special := (w - ' '*ones) | (quote - ones) | (slash - ones) | w
+		if special&highs != 0 {
+			break
+		}
+	}
+	for n < len(b) && b[n] >= ' ' && b[n] < utf8.RuneSelf && b[n] != '"' && b[n] != '\\' {
+		n++
+	}
+	return n
+}
 
 func skipSpace(data []byte, i int) int {
 	for i < len(data) && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t') {

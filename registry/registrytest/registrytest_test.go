@@ -20,8 +20,10 @@ var broken = map[string]struct {
 	fails string
 }{
 	"shares results": {func() registry.Registry { return registry.NewCache(new(registry.Memory), 0) }, "copies_out"},
-	"stores some of several": {func() registry.Registry { return &mutant{setOne: true} },
-		"all_or_none,_invalid"},
+	"stores some of several": {
+		func() registry.Registry { return &mutant{setOne: true} },
+		"all_or_none,_invalid",
+	},
 	"forgets the order of secrets": {func() registry.Registry {
 		return &mutant{in: func(s *registry.Subscription) { slices.Reverse(s.Secrets) }}
 	}, "set_keeps_all"},

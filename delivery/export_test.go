@@ -1,0 +1,4 @@
+package delivery
+
+// RetryAfter is the parser of the header.
+var RetryAfter = retryAfter

@@ -1,0 +1,52 @@
+package otelx_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/otelx"
+)
+
+var empty = clientFunc(func(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody}, nil
+})
+
+func BenchmarkMiddleware(b *testing.B) {
+	h := http.Handler(http.HandlerFunc(accept))
+	for name, handler := range map[string]http.Handler{
+		"bare":       h,
+		"noProvider": otelx.Middleware()(h),
+		"recorded":   otelx.Middleware(otelx.WithTracerProvider(sdk.NewTracerProvider()))(h),
+	} {
+		b.Run(name, func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodPost, "/hooks", nil)
+			w := httptest.NewRecorder()
+			b.ReportAllocs()
+			for b.Loop() {
+				handler.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+func BenchmarkTransport(b *testing.B) {
+	for name, client := range map[string]delivery.Client{
+		"bare":       empty,
+		"noProvider": otelx.Transport(empty),
+		"recorded":   otelx.Transport(empty, otelx.WithTracerProvider(sdk.NewTracerProvider())),
+	} {
+		b.Run(name, func(b *testing.B) {
+			req := request(b, b.Context(), "POST", "https://hooks.example.com/in")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := client.Do(req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

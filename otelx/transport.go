@@ -1,0 +1,198 @@
+package otelx
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/registry/egress"
+)
+
+// Transport returns a client that makes a client span of each request that it
+// passes on to client, and adds the header traceparent to it. The caller's
+// request is not changed.
+//
+// The span is named after the method and has http.request.method, url.scheme,
+// server.address, server.port, and http.response.status_code or error.type,
+// which is [egress.Classify]'s word, or the status from 400 on. It has no path
+// and no query. It ends when the request fails, or when the answer's body is
+// closed or read to its end; where the body fails, error.type says so.
+//
+// The span's parent is the span of the request's context, if any. Transport
+// panics when client is nil.
+func Transport(client delivery.Client, opts ...Option) delivery.Client {
+	if client == nil {
+		panic("otelx: Transport: the client is nil, pass the one that sends")
+	}
+	c := newConfig(opts)
+	if c.tracers == nil {
+		c.tracers = otel.GetTracerProvider()
+	}
+	if c.propagators == nil {
+		c.propagators = propagation.TraceContext{}
+	}
+	return &transport{
+		client:      client,
+		tracer:      c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL)),
+		propagators: c.propagators,
+	}
+}
+
+type transport struct {
+	client      delivery.Client
+	tracer      trace.Tracer
+	propagators propagation.TextMapPropagator
+}
+
+// Do implements [delivery.Client].
+func (t *transport) Do(req *http.Request) (*http.Response, error) {
+	ctx, span := t.start(req)
+	if !span.SpanContext().IsValid() { // no provider, no trace
+		span.End()
+		return t.client.Do(req)
+	}
+	ours := true // a panic of the client ends the span as well
+	defer func() {
+		if ours {
+			span.End()
+		}
+	}()
+	outgoing := &carrier{req: req.WithContext(ctx)}
+	t.propagators.Inject(ctx, outgoing)
+	resp, err := t.client.Do(outgoing.req)
+	if !span.IsRecording() {
+		return resp, err
+	}
+	if err != nil {
+		fail(span, egress.Classify(err))
+		return resp, err
+	}
+	span.SetAttributes(semconv.HTTPResponseStatusCode(resp.StatusCode))
+	if resp.StatusCode < 100 || resp.StatusCode >= 400 {
+		fail(span, strconv.Itoa(resp.StatusCode))
+	}
+	// The body of a 101 is the connection, and may have more methods.
+	if resp.Body != nil && resp.Body != http.NoBody && resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = &tracedBody{resp.Body, span}
+		ours = false
+	}
+	return resp, nil
+}
+
+// start gives the span the attributes that samplers may want to see.
+func (t *transport) start(req *http.Request) (context.Context, trace.Span) {
+	name, method := "HTTP", semconv.HTTPRequestMethodOther
+	if m, known := methods[req.Method]; known {
+		name, method = m.Value.AsString(), m
+	}
+	attrs := [4]attribute.KeyValue{method}
+	n := 1
+	if req.URL != nil {
+		attrs[1], attrs[2] = semconv.URLScheme(req.URL.Scheme), semconv.ServerAddress(req.URL.Hostname())
+		n = 3
+		if p := port(req.URL); p > 0 {
+			attrs[3] = semconv.ServerPort(p)
+			n = 4
+		}
+	}
+	return t.tracer.Start(req.Context(), name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs[:n]...))
+}
+
+var methods = map[string]attribute.KeyValue{
+	"":                 semconv.HTTPRequestMethodGet, // to net/http
+	http.MethodConnect: semconv.HTTPRequestMethodConnect,
+	http.MethodDelete:  semconv.HTTPRequestMethodDelete,
+	http.MethodGet:     semconv.HTTPRequestMethodGet,
+	http.MethodHead:    semconv.HTTPRequestMethodHead,
+	http.MethodOptions: semconv.HTTPRequestMethodOptions,
+	http.MethodPatch:   semconv.HTTPRequestMethodPatch,
+	http.MethodPost:    semconv.HTTPRequestMethodPost,
+	http.MethodPut:     semconv.HTTPRequestMethodPut,
+	http.MethodTrace:   semconv.HTTPRequestMethodTrace,
+}
+
+// port returns the port that u leads to, 0 for none.
+func port(u *url.URL) int {
+	digits := u.Port()
+	switch {
+	case digits != "":
+		n, err := strconv.ParseUint(digits, 10, 16)
+		if err != nil {
+			return 0
+		}
+		return int(n)
+	case u.Scheme == "https":
+		return 443
+	case u.Scheme == "http":
+		return 80
+	}
+	return 0
+}
+
+// fail marks the span. The error's text stays away: a client that is not
+// egress's may have the URL in it.
+func fail(span trace.Span, class string) {
+	span.SetAttributes(semconv.ErrorTypeKey.String(class))
+	span.SetStatus(codes.Error, class)
+}
+
+const traceparent = "traceparent"
+
+// carrier lets a propagator write traceparent and nothing else. The header is
+// the caller's until something is written.
+type carrier struct {
+	req   *http.Request
+	owned bool
+}
+
+func (c *carrier) Get(key string) string { return c.req.Header.Get(key) }
+
+func (c *carrier) Keys() []string { return []string{traceparent} }
+
+func (c *carrier) Set(key, value string) {
+	if key != traceparent {
+		return
+	}
+	if !c.owned {
+		c.req.Header, c.owned = maps.Clone(c.req.Header), true
+		if c.req.Header == nil {
+			c.req.Header = make(http.Header, 1)
+		}
+	}
+	delete(c.req.Header, traceparent) // as a dialect that spells in lower case leaves it
+	c.req.Header.Set(traceparent, value)
+}
+
+// tracedBody ends the span with the answer.
+type tracedBody struct {
+	io.ReadCloser
+	span trace.Span
+}
+
+func (b *tracedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.span.End()
+	} else if err != nil {
+		fail(b.span, egress.Classify(err))
+	}
+	return n, err
+}
+
+func (b *tracedBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.span.End()
+	return err
+}
