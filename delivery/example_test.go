@@ -32,6 +32,7 @@ func (text) Schedule(registry.Subscription) delivery.Backoff { return delivery.S
 
 func ExampleNew() {
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	store, err := memstore.Open(ctx, memstore.Config{})
 	if err != nil {
 		fmt.Println(err)

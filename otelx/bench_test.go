@@ -43,9 +43,11 @@ func BenchmarkTransport(b *testing.B) {
 			req := request(b, b.Context(), "POST", "https://hooks.example.com/in")
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := client.Do(req); err != nil {
+				resp, err := client.Do(req)
+				if err != nil {
 					b.Fatal(err)
 				}
+				resp.Body.Close()
 			}
 		})
 	}

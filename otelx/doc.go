@@ -29,8 +29,10 @@
 //
 // Without options everything goes to OpenTelemetry's globals, which may be set
 // later than these functions are called. As long as none are set nothing is
-// recorded, and the cost is a few allocations for each request. This package
-// imports the API only; the SDK and its exporters are the application's.
+// recorded, and a request passes [Transport] as it is, for a microsecond or so;
+// [Middleware] costs some microseconds and a few dozen small allocations, as
+// otelhttp collects attributes all the same. This package imports the API only;
+// the SDK and its exporters are the application's.
 //
 // # What is recorded, and what is not
 //

@@ -1,7 +1,6 @@
 package otelx
 
 import (
-	"context"
 	"errors"
 	"io"
 	"maps"
@@ -58,7 +57,8 @@ type transport struct {
 
 // Do implements [delivery.Client].
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
-	ctx, span := t.start(req)
+	name, attrs := describe(req)
+	ctx, span := t.tracer.Start(req.Context(), name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
 	if !span.SpanContext().IsValid() { // no provider, no trace
 		span.End()
 		return t.client.Do(req)
@@ -91,23 +91,21 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// start gives the span the attributes that samplers may want to see.
-func (t *transport) start(req *http.Request) (context.Context, trace.Span) {
+// describe returns the span's name, and the attributes that samplers may want
+// to see.
+func describe(req *http.Request) (name string, attrs []attribute.KeyValue) {
 	name, method := "HTTP", semconv.HTTPRequestMethodOther
 	if m, known := methods[req.Method]; known {
 		name, method = m.Value.AsString(), m
 	}
-	attrs := [4]attribute.KeyValue{method}
-	n := 1
+	attrs = append(make([]attribute.KeyValue, 0, 4), method)
 	if req.URL != nil {
-		attrs[1], attrs[2] = semconv.URLScheme(req.URL.Scheme), semconv.ServerAddress(req.URL.Hostname())
-		n = 3
+		attrs = append(attrs, semconv.URLScheme(req.URL.Scheme), semconv.ServerAddress(req.URL.Hostname()))
 		if p := port(req.URL); p > 0 {
-			attrs[3] = semconv.ServerPort(p)
-			n = 4
+			attrs = append(attrs, semconv.ServerPort(p))
 		}
 	}
-	return t.tracer.Start(req.Context(), name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs[:n]...))
+	return name, attrs
 }
 
 var methods = map[string]attribute.KeyValue{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,9 +44,7 @@ func TestTransportSpan(t *testing.T) {
 	https := map[string]string{"http.request.method": "POST", "url.scheme": "https", "server.address": "hooks.example.com", "server.port": "443"}
 	with := func(kv ...string) map[string]string {
 		m := map[string]string{}
-		for k, v := range https {
-			m[k] = v
-		}
+		maps.Copy(m, https)
 		for i := 0; i < len(kv); i += 2 {
 			m[kv[i]] = kv[i+1]
 		}
@@ -82,6 +81,7 @@ func TestTransportSpan(t *testing.T) {
 			spans, provider := recorder()
 			resp, err := otelx.Transport(tt.client, otelx.WithTracerProvider(provider)).Do(request(t, t.Context(), tt.method, tt.to))
 			if err == nil {
+				defer resp.Body.Close()
 				if tt.name != "upgrade" && len(spans.Ended()) != 0 {
 					t.Error("the span ended before the body")
 				}
@@ -107,12 +107,35 @@ func TestTransportGuarded(t *testing.T) {
 		t.Fatal(err)
 	}
 	spans, provider := recorder()
-	_, err = otelx.Transport(guarded, otelx.WithTracerProvider(provider)).Do(request(t, t.Context(), "POST", "https://127.0.0.1/hush"))
+	resp, err := otelx.Transport(guarded, otelx.WithTracerProvider(provider)).Do(request(t, t.Context(), "POST", "https://127.0.0.1/hush"))
+	if err == nil {
+		resp.Body.Close()
+	}
 	if !errors.Is(err, egress.ErrURL) {
 		t.Errorf("Do = %v, want the client's own error", err)
 	}
 	if got := attributes(one(t, spans)); got["error.type"] != "addr_denied" || got["server.address"] != "127.0.0.1" {
 		t.Errorf("attributes %v", got)
+	}
+}
+
+// A request that leads nowhere is the client's to refuse, not ours to break on.
+func TestTransportUnusable(t *testing.T) {
+	t.Parallel()
+	guarded, err := egress.New(egress.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, u := range map[string]*url.URL{"no URL": nil, "no scheme": {Host: "a.example"}, "port out of range": {Scheme: "https", Host: "a.example:99999"}} {
+		spans, provider := recorder()
+		resp, err := otelx.Transport(guarded, otelx.WithTracerProvider(provider)).Do((&http.Request{Method: http.MethodPost, URL: u}).WithContext(t.Context()))
+		if err == nil {
+			resp.Body.Close()
+		}
+		got := attributes(one(t, spans))
+		if _, has := got["server.port"]; has || egress.Classify(err) != got["error.type"] || got["error.type"] == "" {
+			t.Errorf("%s: Do = %v, attributes %v", name, err, got)
+		}
 	}
 }
 
@@ -137,6 +160,7 @@ func TestTransportEnd(t *testing.T) {
 			if err != nil || len(spans.Ended()) != 0 {
 				t.Fatalf("Do = %v, %d spans ended", err, len(spans.Ended()))
 			}
+			defer resp.Body.Close()
 			if err := tt.end(resp.Body); err != nil {
 				t.Fatal(err)
 			}
@@ -148,10 +172,14 @@ func TestTransportEnd(t *testing.T) {
 		t.Parallel()
 		spans, provider := recorder()
 		resp, err := otelx.Transport(clientFunc(func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
+			return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody}, nil
 		}), otelx.WithTracerProvider(provider)).Do(request(t, t.Context(), "POST", "https://a.example/"))
-		if err != nil || resp.Body != http.NoBody {
-			t.Errorf("Do = %v, %v; want NoBody as it is", resp, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.Body != http.NoBody {
+			t.Errorf("body %T, want NoBody as it is", resp.Body)
 		}
 		one(t, spans)
 	})
@@ -165,7 +193,8 @@ func TestTransportEnd(t *testing.T) {
 			}
 			one(t, spans)
 		}()
-		otelx.Transport(clientFunc(func(*http.Request) (*http.Response, error) { panic("broken") }), otelx.WithTracerProvider(provider)).Do(request(t, t.Context(), "POST", "https://a.example/"))
+		client := otelx.Transport(clientFunc(func(*http.Request) (*http.Response, error) { panic("broken") }), otelx.WithTracerProvider(provider))
+		client.Do(request(t, t.Context(), "POST", "https://a.example/")) //nolint:bodyclose // does not return
 	})
 }
 
@@ -202,11 +231,12 @@ func TestTransportPropagation(t *testing.T) {
 			var sent http.Header
 			resp, err := otelx.Transport(clientFunc(func(r *http.Request) (*http.Response, error) {
 				sent = r.Header.Clone()
-				return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+				return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 			}), tt.opts...).Do(req)
-			if err != nil || resp.StatusCode != 200 {
-				t.Fatalf("Do = %v, %v", resp, err)
+			if err != nil {
+				t.Fatal(err)
 			}
+			defer resp.Body.Close()
 			if diff := cmp.Diff(kept, req.Header); diff != "" {
 				t.Errorf("the caller's header changed (-before +after)\n%s", diff)
 			}

@@ -136,3 +136,13 @@ func (g *gate) pass() {
 	case <-g.end: // before the receivers close, which waits for their handlers
 	}
 }
+
+// plainReceiver is a receiver without TLS.
+func plainReceiver(t *testing.T) *receiver {
+	t.Helper()
+	r := &receiver{}
+	s := httptest.NewServer(r)
+	t.Cleanup(s.Close)
+	r.url = s.URL
+	return r
+}
