@@ -121,6 +121,34 @@ func TestDrainCutsWhatTakesTooLong(t *testing.T) {
 	})
 }
 
+// stuck is a registry whose Get ends with its context alone.
+type stuck struct{ *registry.Memory }
+
+func (stuck) Get(ctx context.Context, _ string) (registry.Subscription, error) {
+	<-ctx.Done()
+	return registry.Subscription{}, ctx.Err()
+}
+
+func TestDrainCutsTheRegistryToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(r *rig) { r.cfg.Registry = stuck{r.reg} })
+		r.subscribe()
+		r.publish("a")
+		stop := r.run()
+		r.pass(time.Second)
+		began := time.Now()
+		r.must(stop())
+		want(t, "took", time.Since(began), 10*time.Second)
+		leases, err := r.store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 1})
+		r.must(err)
+		want(t, "due at once", len(leases), 1)
+		for _, l := range leases {
+			want(t, "attempts", l.Attempts, 0)
+		}
+	})
+}
+
 func TestDrainReportsWhatItCouldNotStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

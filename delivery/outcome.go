@@ -27,6 +27,9 @@ func (r *run) attempt(ctx context.Context, l *Lease) outcome {
 	case errors.Is(err, registry.ErrNotFound):
 		o.giveUp(ReasonRemoved)
 		return o
+	case err != nil && ctx.Err() != nil: // cut off by the drain, nothing was sent
+		o.Result = Release
+		return o
 	case err != nil:
 		r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot read the subscription",
 			slog.String("delivery_id", l.ID), slog.String("endpoint", l.SubscriptionID), slog.Any("error", err))

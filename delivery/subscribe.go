@@ -144,7 +144,10 @@ func (e *Engine) Unsubscribe(ctx context.Context, id, reason string) error {
 		return err
 	}
 	sub, err := e.reg.Get(ctx, id)
-	if err != nil {
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return nil // an engine that starts this moment finished it already
+	case err != nil:
 		return err
 	}
 	return e.finishRemoval(ctx, sub)
