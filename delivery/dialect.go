@@ -38,8 +38,8 @@ type Fareweller interface {
 }
 
 // An EventChecker is a Dialect that can refuse an event before it is known
-// whether anybody wants it. Publish asks it once for each event; without it an
-// event that nobody wants is not looked at.
+// whether anybody wants it. Publish asks it about events that nobody wants, since
+// those are not encoded; without it they are not looked at.
 type EventChecker interface {
 	// Check returns why ev cannot be encoded, wrapping [ErrInvalid], or nil.
 	Check(ev Event) error

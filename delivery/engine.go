@@ -119,7 +119,7 @@ func (e *Engine) Wake() {
 // nil after a drain that settled everything, and an error when it could not
 // begin or could not store the last outcomes. One Run at a time.
 func (e *Engine) Run(ctx context.Context) error {
-	if err := e.finishRemovals(ctx); err != nil && ctx.Err() == nil {
+	if err := e.reconcile(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	r := newRun(ctx, e)

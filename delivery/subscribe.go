@@ -211,25 +211,28 @@ func (e *Engine) forgetTombstone(ctx context.Context, id string) error {
 	return e.store.SetLanes(ctx, time.Time{}, LaneState{Lane: id, Mode: LaneOpen, MaxInFlight: -1, PerSecond: -1, NotBeforeIn: -1})
 }
 
-// finishRemovals finishes what a crash left half done, and serves the lanes of
-// subscriptions that are not active as their states say.
-func (e *Engine) finishRemovals(ctx context.Context) error {
-	var found []registry.Subscription
-	states := []registry.State{registry.Removed, registry.Disabled, registry.Paused}
-	for sub, err := range e.reg.List(ctx, registry.Filter{States: states}) {
+// reconcile finishes removals that a crash left half done, and has every lane
+// served as its subscription says: a crash may have come between the two.
+func (e *Engine) reconcile(ctx context.Context) error {
+	var removed []registry.Subscription
+	var lanes []LaneState
+	for sub, err := range e.reg.List(ctx, registry.Filter{}) {
 		if err != nil {
 			return err
 		}
-		found = append(found, sub)
-	}
-	for _, sub := range found {
 		if sub.State == registry.Removed {
-			if err := e.finishRemoval(ctx, sub); err != nil {
-				return err
-			}
+			removed = append(removed, sub)
 			continue
 		}
-		if err := e.store.SetLanes(ctx, time.Time{}, laneOf(sub)); err != nil {
+		lanes = append(lanes, laneOf(sub))
+	}
+	for part := range slices.Chunk(lanes, MaxBatch) {
+		if err := e.store.SetLanes(ctx, time.Time{}, part...); err != nil {
+			return err
+		}
+	}
+	for _, sub := range removed {
+		if err := e.finishRemoval(ctx, sub); err != nil {
 			return err
 		}
 	}

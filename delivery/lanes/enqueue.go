@@ -47,12 +47,15 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 	return s.commit(ctx, o)
 }
 
+// maxDeliveryID leaves room for the longest event and subscription IDs.
+const maxDeliveryID = 1024
+
 func validate(i int, d *delivery.Delivery) error {
 	var field string
 	switch {
 	case !delivery.ValidEventID(d.EventID):
 		field = "EventID"
-	case len(d.ID) > 2*delivery.MaxID+1 || d.ID != d.EventID && !strings.HasPrefix(d.ID, d.EventID+"."):
+	case len(d.ID) > maxDeliveryID || d.ID != d.EventID && !strings.HasPrefix(d.ID, d.EventID+"."):
 		field = "ID"
 	case len(d.Key) > delivery.MaxKey:
 		field = "Key"

@@ -133,7 +133,7 @@ func TestAdminShapes(t *testing.T) {
 			t.Fatalf("%s: %v %s", path, err, body)
 		}
 		for _, row := range rows {
-			for _, name := range strings.Fields(want) {
+			for name := range strings.FieldsSeq(want) {
 				if _, ok := row[name]; !ok {
 					t.Errorf("%s: %s is missing", path, name)
 				}

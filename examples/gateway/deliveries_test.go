@@ -109,7 +109,7 @@ func TestDeliveriesAndAttempts(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
 	rc := receive(t, func(_ int, _ post, w http.ResponseWriter) {
-		w.WriteHeader(400)
+		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte("no <such> order"))
 	})
 	id, _ := p.subscribe(t, "t1", rc.url+"/hook", "a")

@@ -41,7 +41,7 @@ func (pb *publisher) publish(t *testing.T, n, batch, tenants int) error {
 				break
 			}
 			if time.Now().After(deadline) || t.Context().Err() != nil {
-				return fmt.Errorf("%w: %v %d %s", errNoAnswer, err, r.status, r.body)
+				return errors.Join(errNoAnswer, err, errors.New(r.body))
 			}
 			<-tick.C
 		}
@@ -157,7 +157,7 @@ func TestKillDuringCodeChange(t *testing.T) {
 	rc := receive(t, func(_ int, q post, w http.ResponseWriter) {
 		switch {
 		case strings.Contains(q.body, "action=group_chat"):
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 		case strings.Contains(q.body, "action=callback_removed"):
 			select {
 			case begun <- struct{}{}:

@@ -78,7 +78,7 @@ func TestSmartBotsReplies(t *testing.T) {
 	for _, tt := range tests {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
 			t.Run(tt.name+"/"+method, func(t *testing.T) {
-				r := reply{}
+				var r reply
 				if method == http.MethodPost {
 					r = p.call(t, method, "/api/simple.html?action=ignored", formType, tt.form)
 				} else {

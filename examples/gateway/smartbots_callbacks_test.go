@@ -157,7 +157,7 @@ func TestSmartBotsRetry(t *testing.T) {
 	p := serve(t, memory)
 	rc := receive(t, func(n int, _ post, w http.ResponseWriter) {
 		if n == 2 {
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})
 	p.bots(t, botsForm(rc.url), teaOK)

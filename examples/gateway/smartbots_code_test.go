@@ -145,7 +145,7 @@ func TestSmartBotsFarewellIsRetried(t *testing.T) {
 	p := serve(t)
 	rc := receive(t, func(n int, _ post, w http.ResponseWriter) {
 		if n == 2 {
-			w.WriteHeader(503)
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
 	p.bots(t, botsForm(rc.url), teaOK)

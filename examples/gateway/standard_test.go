@@ -38,7 +38,7 @@ func verified(t *testing.T, secret string, p post) (msg struct {
 func TestStandardSchedule(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
-	rc := receive(t, firstly(500, 404+4 /* 408 */))
+	rc := receive(t, firstly(500, 408))
 	id, secret := p.subscribe(t, "t1", rc.url+"/hook", "order.paid")
 	begin := time.Now()
 	ev := p.publish(t, event("t1", "order.paid", `{ "a" : 1.50, "b":"<ü\u00fc>" }`))[0]
@@ -93,7 +93,7 @@ func TestStandardGone(t *testing.T) {
 	rc := receive(t, func(n int, _ post, w http.ResponseWriter) {
 		if n == 1 {
 			slow.pass()
-			w.WriteHeader(410)
+			w.WriteHeader(http.StatusGone)
 		}
 	})
 	id, _ := p.subscribe(t, "t1", rc.url, "a")
@@ -175,7 +175,7 @@ func TestStandardRetryAfter(t *testing.T) {
 	rc := receive(t, func(n int, _ post, w http.ResponseWriter) {
 		if n == 1 {
 			w.Header().Set("Retry-After", "3")
-			w.WriteHeader(503)
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
 	other := receive(t, nil)

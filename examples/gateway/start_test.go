@@ -80,9 +80,9 @@ func TestDrain(t *testing.T) {
 
 	// The attempt was settled: after a restart only the other event leaves.
 	again := start(t, p.dir)
-	got := rc.wait(t, 2)
+	rc.wait(t, 2)
 	eventually(t, "all delivered", func() bool { return again.stats(t).Delivered == 2 })
-	if got = rc.only(t, 2); got[0].id() == got[1].id() {
+	if got := rc.only(t, 2); got[0].id() == got[1].id() {
 		t.Error("the attempt that finished while draining was repeated")
 	}
 }
