@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -95,20 +94,11 @@ var errURL = errors.New("the URL cannot be parsed")
 // NewRequest starts the request of an attempt: POST to rawURL with the
 // delivery's body, its content type, User-Agent, Content-Length and webhook-id.
 func NewRequest(ctx context.Context, d Delivery, rawURL string) (*http.Request, error) {
-	body := &bodyReader{}
-	body.Reset(d.Body)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, rawURL, nil)
+	// net/http knows a bytes.Reader: it writes head and body at once, and takes
+	// the body again only for a reused connection that took no byte of it.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, rawURL, bytes.NewReader(d.Body))
 	if err != nil {
 		return nil, Permanent(errURL)
-	}
-	req.Body, req.ContentLength = body, int64(len(d.Body))
-	req.GetBody = func() (io.ReadCloser, error) { // used only if a reused connection took no byte
-		again := &bodyReader{}
-		again.Reset(d.Body)
-		return again, nil
-	}
-	if len(d.Body) == 0 {
-		req.Body = http.NoBody
 	}
 	h := req.Header
 	values := [3]string{version.UserAgent, d.EventID, d.ContentType}
@@ -119,13 +109,6 @@ func NewRequest(ctx context.Context, d Delivery, rawURL string) (*http.Request, 
 	}
 	return req, nil
 }
-
-// bodyReader is a body in one allocation.
-type bodyReader struct{ bytes.Reader }
-
-func (*bodyReader) Close() error { return nil }
-
-var _ io.ReadCloser = (*bodyReader)(nil)
 
 // Permanent marks an error of [Dialect.Request] as final: the delivery is dead
 // with the error's text as its reason.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -62,8 +63,24 @@ func (s *Store) commit(ctx context.Context, o operation) error {
 		case <-st.done:
 			return st.err
 		default:
+			s.gather()
 			s.run(context.WithoutCancel(ctx), s.nextOps())
 		}
+	}
+}
+
+// gather lets those who are about to commit join the batch: it gives way as
+// long as that brings more. On an idle machine it takes no time at all.
+func (s *Store) gather() {
+	for before := -1; ; {
+		s.queueMu.Lock()
+		n := len(s.queue)
+		s.queueMu.Unlock()
+		if n == before {
+			return
+		}
+		before = n
+		runtime.Gosched()
 	}
 }
 

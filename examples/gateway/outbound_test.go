@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -48,8 +49,14 @@ func TestUnknownAuthority(t *testing.T) {
 // Networks that are not opened stay closed, loopback too.
 func TestNothingOpened(t *testing.T) {
 	t.Parallel()
-	p := serve(t, memory, func(s settings) { s["outbound"] = settings{"allow_networks": []any{"0.0.0.0/0"}} })
 	rc := receive(t, nil)
+	port, err := strconv.Atoi(rc.url[strings.LastIndexByte(rc.url, ':')+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t, memory, func(s settings) {
+		s["outbound"] = settings{"allow_networks": []any{"0.0.0.0/0"}, "allow_ports": []any{port}}
+	})
 	p.bots(t, botsForm(rc.url), failed("BAD URL address"))
 	if r := p.admin(t, "POST", "/admin/subscriptions", `{"dialect":"standard","tenant":"t","url":"`+rc.url+`","types":["a"]}`); r.status != 400 {
 		t.Errorf("%d %s", r.status, r.body)
