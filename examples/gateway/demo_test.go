@@ -68,7 +68,9 @@ func TestDemoTooShort(t *testing.T) {
 	cmd := exec.Command(binary, "-demo-for", "3s") // the third attempt is due after about 6 s
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	_ = cmd.Run() // the status tells
-	if status := cmd.ProcessState.ExitCode(); status != 1 || !strings.Contains(stderr.String(), "was not delivered") {
+	said := stderr.String()
+	published := !strings.Contains(said, "before its events were published") // a slow machine may not come so far
+	if status := cmd.ProcessState.ExitCode(); status != 1 || published && !strings.Contains(said, "was not delivered") {
 		t.Errorf("exit status %d: %s%s", status, &stdout, &stderr)
 	}
 }

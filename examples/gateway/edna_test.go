@@ -214,7 +214,7 @@ func TestEdnaResends(t *testing.T) {
 			ev := g.publish(t, ednaEvent("acme", "234", "status", `{"a":1}`))[0]
 			g.deliveryOf(t, ev.EventID, "delivered", func(d deliveryRow) bool { return d.State == "delivered" && d.Attempts == 2 })
 			got := rc.callbacks(t, 2)
-			if gap := got[1].at.Sub(got[0].at); gap < 3990*time.Millisecond || gap > 5*time.Second {
+			if gap := got[1].at.Sub(got[0].at); gap < 3990*time.Millisecond || gap > 7*time.Second {
 				t.Errorf("resent after %s, want 4 s", gap)
 			}
 			if got[0].id() != got[1].id() || got[0].body != got[1].body || got[1].uri != "/" {
