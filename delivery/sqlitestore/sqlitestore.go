@@ -102,7 +102,7 @@ func (s *Store) openPath(ctx context.Context, path, driver string) error {
 		}
 		return err
 	}
-	s.rows.write, err = sql.Open(driver, source(path, "busy_timeout(5000)", "auto_vacuum(2)", "journal_mode(WAL)", "synchronous(FULL)",
+	s.rows.write, err = sql.Open(driver, source(path, "busy_timeout(5000)", "page_size(8192)", "auto_vacuum(2)", "journal_mode(WAL)", "synchronous(FULL)",
 		"cache_size(-8192)", "wal_autocheckpoint(2000)", "foreign_keys(1)"))
 	if err != nil {
 		return err

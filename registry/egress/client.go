@@ -111,8 +111,7 @@ func New(config Config) (*Client, error) {
 	c.transport = &http.Transport{
 		Proxy:                  nil, // never the environment's: the guard would judge the proxy's address
 		DialContext:            c.dialer.DialContext,
-		TLSHandshakeTimeout:    handshakeTimeout,
-		ResponseHeaderTimeout:  c.timeout,
+		TLSHandshakeTimeout:    handshakeTimeout, // headers and body are bounded by the deadline that Do sets
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,

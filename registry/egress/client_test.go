@@ -242,7 +242,7 @@ func TestTransportIsBounded(t *testing.T) {
 	t.Parallel()
 	transport := newClient(t, egress.Config{MaxConnsPerHost: 7}).Transport()
 	if transport.DialTLSContext != nil || transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || transport.TLSClientConfig.InsecureSkipVerify ||
-		transport.TLSHandshakeTimeout == 0 || transport.ResponseHeaderTimeout == 0 || transport.IdleConnTimeout > 90*time.Second || transport.IdleConnTimeout == 0 ||
+		transport.TLSHandshakeTimeout == 0 || transport.IdleConnTimeout > 90*time.Second || transport.IdleConnTimeout == 0 ||
 		transport.MaxResponseHeaderBytes != 16<<10 || !transport.DisableCompression || transport.MaxIdleConns == 0 || transport.MaxIdleConnsPerHost == 0 ||
 		transport.MaxConnsPerHost != 7 || transport.HTTP2.SendPingTimeout == 0 || transport.HTTP2.PingTimeout == 0 {
 		t.Errorf("a bound is missing: %+v", transport)
