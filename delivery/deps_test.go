@@ -13,7 +13,7 @@ func TestDeps(t *testing.T) {
 	const module = "github.com/ringback-go/ringback/"
 	packages := []string{".", "./lanes", "./memstore", "./sqlitestore"}
 	args := append([]string{"list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}"}, packages...)
-	out, err := exec.CommandContext(t.Context(), "go", args...).Output() //nolint:gosec // fixed arguments
+	out, err := exec.CommandContext(t.Context(), "go", args...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

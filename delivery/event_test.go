@@ -15,7 +15,7 @@ func TestValidEventID(t *testing.T) {
 	} {
 		want(t, id, delivery.ValidEventID(id), wanted)
 	}
-	if delivery.NewEventID() == delivery.NewEventID() {
+	if first, second := delivery.NewEventID(), delivery.NewEventID(); first == second {
 		t.Error("the same ID twice")
 	}
 }

@@ -2,11 +2,11 @@ package delivery_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -212,7 +212,7 @@ func answer(status int, fields ...string) *http.Response {
 	for i := 0; i+1 < len(fields); i += 2 {
 		h.Add(fields[i], fields[i+1])
 	}
-	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader("said " + fmt.Sprint(status)))}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader("said " + strconv.Itoa(status)))}
 }
 
 // hang holds a request up for so long, or until it is canceled.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,7 +29,7 @@ func TestMaxInFlightIsSentAndNotSettled(t *testing.T) {
 		}
 		r.subscribe()
 		for i := range 20 {
-			r.publish(fmt.Sprint(i))
+			r.publish(strconv.Itoa(i))
 		}
 		r.run()
 		r.pass(500 * time.Millisecond)
@@ -233,7 +234,7 @@ func TestStoreErrorsLoseNothing(t *testing.T) {
 		r.subscribe()
 		r.run()
 		for i := range 40 {
-			r.publish(fmt.Sprint(i))
+			r.publish(strconv.Itoa(i))
 			r.pass(300 * time.Millisecond)
 		}
 		r.pass(2 * time.Minute)

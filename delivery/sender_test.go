@@ -145,7 +145,7 @@ func TestAttemptKeepsLittleOfTheAnswer(t *testing.T) {
 		io.WriteString(w, long)
 	}))
 	defer server.Close()
-	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs //nolint:forcetypeassert // httptest documents it
+	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	client := guarded(t, egress.Config{RootCAs: roots, Policy: egress.Policy{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	a := sender(client, &plain{}).Attempt(t.Context(), parcel(), registry.Subscription{URL: server.URL + "/"})
 	want(t, "kept", string(a.Response), long[:delivery.MaxResponse])

@@ -56,7 +56,7 @@ func (w *watcher) disarm() {
 		return
 	}
 	w.cancel()
-	_ = <-w.work // it was told to end
+	<-w.work //nolint:errcheck // it was told to end
 	w.armed = false
 }
 
