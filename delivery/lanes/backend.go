@@ -175,7 +175,7 @@ type Head struct {
 	Lane  string
 	Retry bool
 	Due   int64
-	// Ahead is how many rows of the class go ahead, are not hidden and were
-	// never attempted.
-	Ahead int
+	// Ahead are the Seqs of the class's rows that go ahead, are not hidden and
+	// were never attempted.
+	Ahead []int64
 }

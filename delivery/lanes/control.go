@@ -124,10 +124,7 @@ func (s *Store) giveUpWaiting(b *Batch, l *lane) []*Settle {
 func (s *Store) gaveUp(taken []*Settle, now int64) {
 	for _, st := range taken {
 		r := s.rows[st.Seq]
-		if r.ahead {
-			r.ahead = false
-			r.lane.barrier--
-		}
+		r.lane.barrier.remove(st.Seq)
 		s.forget(r)
 		s.reveal(st.Next, now)
 	}
@@ -239,15 +236,14 @@ func (o *killOp) apply(s *Store, b *Batch) {
 	s.gaveUp(o.taken, b.Now)
 	l := s.lane(o.name)
 	l.era++
-	if o.kill.Killed >= killRows {
-		return
-	}
-	l.next = [2]int64{never, never}
-	l.barrier = 0
+	l.barrier = nil // what goes ahead was killed first, but for what is being attempted
 	for seq := range o.kill.Except {
 		if r := s.rows[seq]; r != nil && r.ahead {
-			l.barrier++
+			l.barrier.add(seq)
 		}
+	}
+	if o.kill.Killed < killRows {
+		l.next = [2]int64{never, never}
 	}
 	s.place(l, b.Now)
 }

@@ -77,20 +77,18 @@ func (o *editOp) apply(s *Store, b *Batch) {
 	o.end(s)
 	s.nextSeq = max(s.nextSeq, o.edit.Row.Seq+1)
 	l := s.lane(o.edit.Row.Delivery.LaneName())
-	goesAhead := o.edit.Row.ahead() && !o.edit.Hidden && (!o.edit.Settled || !o.edit.Cancel)
 	if o.removed != nil {
-		goesAhead = o.removed.ahead
 		s.forget(o.removed)
 	}
+	switch {
+	case o.edit.Cancel, !o.edit.Row.ahead():
+		l.barrier.remove(o.edit.Row.Seq)
+	case !o.edit.Hidden:
+		l.barrier.add(o.edit.Row.Seq)
+	}
 	if o.edit.Cancel {
-		if goesAhead {
-			l.barrier--
-		}
 		s.reveal(o.edit.Next, b.Now)
 	} else {
-		if o.removed != nil && goesAhead && !o.edit.Row.ahead() {
-			l.barrier--
-		}
 		if l.mode == delivery.LaneClosed {
 			o.closed = l.name
 		}

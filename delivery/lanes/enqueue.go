@@ -146,7 +146,7 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 		r := &it.row
 		*r = row{Row: a.Row, lane: l, indexed: a.Index || it.delivery.Key != "", ahead: a.ahead()}
 		if r.ahead {
-			l.barrier++
+			l.barrier.add(r.Seq)
 		}
 		switch {
 		case !a.Index || s.backend.HoldsAll():

@@ -27,8 +27,8 @@ func (s *Store) Audit(end bool) (held, lanes, rows int, err error) {
 		switch {
 		case l.inFlight != inFlight[l]:
 			err = fmt.Errorf("lane %s counts %d in flight, there are %d", l.name, l.inFlight, inFlight[l])
-		case end && l.barrier != 0:
-			err = fmt.Errorf("lane %s counts %d rows ahead where there are none", l.name, l.barrier)
+		case end && len(l.barrier) != 0:
+			err = fmt.Errorf("lane %s counts %d rows ahead where there are none", l.name, len(l.barrier))
 		case l.inDB[0]+l.inDB[1] != inDB[l]:
 			err = fmt.Errorf("lane %s counts %v indexed rows, memory has %d", l.name, l.inDB, inDB[l])
 		}

@@ -105,7 +105,7 @@ func (o *owner) Load(context.Context) (lanes.Loaded, error) {
 		}
 		h.Due = min(h.Due, r.Due)
 		if r.Due == 0 && r.Attempts == 0 {
-			h.Ahead++
+			h.Ahead = append(h.Ahead, r.Seq)
 		}
 	}
 	for _, h := range heads {

@@ -62,7 +62,7 @@ type lane struct {
 	inFlight int     // attempts under way
 	rows     int     // in memory, in whatever state
 	reserved int     // rows that are being committed and then held
-	barrier  int     // rows ahead, not hidden, that were never attempted
+	barrier  barrier // rows ahead, not hidden, that were never attempted
 	era      int     // rises when rows are killed: what was read before is no more
 	queue    [2]rowHeap
 	next     [2]int64 // due of the first row that only the backend has
@@ -73,6 +73,19 @@ type lane struct {
 	wakeAt    int64 // place in the timer heap, never: not in it
 	heapIndex int
 }
+
+// barrier is the rows, by Seq, that the others of a lane wait for. Adding and
+// removing may be repeated: a read and a commit can tell of the same row.
+type barrier map[int64]struct{}
+
+func (b *barrier) add(seq int64) {
+	if *b == nil {
+		*b = barrier{}
+	}
+	(*b)[seq] = struct{}{}
+}
+
+func (b barrier) remove(seq int64) { delete(b, seq) }
 
 func newLane(name string) *lane {
 	return &lane{name: name, mode: delivery.LaneOpen, next: [2]int64{never, never}, wakeAt: never, heapIndex: -1}
@@ -87,7 +100,7 @@ func (l *lane) row() LaneRow {
 
 // plain reports whether nothing would be lost by forgetting the lane.
 func (l *lane) plain() bool {
-	return l.rows == 0 && l.barrier == 0 &&
+	return l.rows == 0 && len(l.barrier) == 0 &&
 		l.next[fresh] == never && l.next[retries] == never &&
 		!l.inRing[fresh] && !l.inRing[retries] && !l.thirsty && l.row().IsDefault()
 }
@@ -107,7 +120,7 @@ func (l *lane) head(class int, now int64) *row {
 	if len(q) == 0 || q[0].Due > now {
 		return nil
 	}
-	if l.barrier > 0 && !q[0].ahead {
+	if len(l.barrier) > 0 && !q[0].ahead {
 		return nil
 	}
 	return q[0]

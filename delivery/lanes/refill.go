@@ -114,5 +114,8 @@ func (s *Store) takeIn(l *lane, class int, found *Row) {
 		s.leaveToBackend(l, class, found.Due)
 		return
 	}
+	if found.ahead() {
+		l.barrier.add(found.Seq)
+	}
 	s.hold(&row{Row: *found, lane: l, indexed: true, ahead: found.ahead()})
 }

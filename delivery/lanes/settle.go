@@ -118,9 +118,8 @@ func (o *settleOp) apply(s *Store, b *Batch) {
 		r, st := it.row, &it.settle
 		l := r.lane
 		attempted := st.NewAttempts > r.Attempts || !st.stays()
-		if r.ahead && attempted {
-			r.ahead = false
-			l.barrier--
+		if attempted {
+			l.barrier.remove(r.Seq)
 		}
 		s.forget(r)
 		if st.stays() {

@@ -107,7 +107,9 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 			class = retries
 		}
 		l.next[class] = h.Due
-		l.barrier += h.Ahead
+		for _, seq := range h.Ahead {
+			l.barrier.add(seq)
+		}
 	}
 	for _, l := range s.lanes {
 		s.place(l, now)
@@ -287,8 +289,8 @@ func (s *Store) reveal(next *Row, now int64) {
 		return
 	}
 	l := s.lane(next.Delivery.LaneName())
-	if next.ahead() && s.rows[next.Seq] == nil {
-		l.barrier++ // hidden, it stopped nothing
+	if next.ahead() {
+		l.barrier.add(next.Seq) // hidden, it stopped nothing
 	}
 	s.adopt(l, *next, now)
 	s.place(l, now)

@@ -221,14 +221,30 @@ func loadHeads(ctx context.Context, tx *sql.Tx) ([]lanes.Head, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.Retry, h.Ahead = retry != 0, 0
+		h.Retry, h.Ahead = retry != 0, nil
 		if h.Due == 0 {
-			err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ringback_waiting WHERE due = 0 AND hidden = 0 AND lane = ?`, h.Lane).Scan(&h.Ahead)
-			if err != nil {
+			if h.Ahead, err = loadAhead(ctx, tx, h.Lane, h.Retry); err != nil {
 				return nil, err
 			}
 		}
 		heads = append(heads, h)
 	}
 	return heads, nil
+}
+
+func loadAhead(ctx context.Context, tx *sql.Tx, lane string, retry bool) ([]int64, error) {
+	rs, err := tx.QueryContext(ctx, `SELECT seq FROM ringback_waiting WHERE due = 0 AND hidden = 0 AND attempts = 0 AND lane = ? AND retry = ?`, lane, retry)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	var seqs []int64
+	for rs.Next() {
+		var seq int64
+		if err := rs.Scan(&seq); err != nil {
+			return nil, err
+		}
+		seqs = append(seqs, seq)
+	}
+	return seqs, rs.Err()
 }
