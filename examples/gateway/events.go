@@ -18,10 +18,7 @@ import (
 	"github.com/ringback-go/ringback/dialect/tencentchat"
 )
 
-const (
-	maxEventsBody = 8 << 20
-	maxEvents     = 10_000
-)
+const maxEventsBody = 8 << 20
 
 // eventIn is an event as POST /admin/events takes it.
 type eventIn struct {
@@ -111,8 +108,8 @@ func splitEvents(body []byte) ([]json.RawMessage, error) {
 	if err := json.Unmarshal(body, &items); err != nil {
 		return nil, errors.New("the body is not JSON")
 	}
-	if len(items) == 0 || len(items) > maxEvents {
-		return nil, fmt.Errorf("the array takes 1 to %d events", maxEvents)
+	if len(items) == 0 {
+		return nil, errors.New("the array is empty")
 	}
 	return items, nil
 }
