@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,9 @@ func Run(t *testing.T, cfg Config) {
 		t.Error("storetest: without Config.Reopen the store must declare Traits.NotDurable")
 	}
 	for _, r := range rules() {
+		if cfg.Reopen == nil && strings.HasPrefix(r.name, "crash/") { // nothing is left to check
+			continue
+		}
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			runCase(t, cfg, r)

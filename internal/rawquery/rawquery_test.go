@@ -70,7 +70,7 @@ func FuzzValues(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw, key string) {
 		if strings.Count(raw, "&") > 1000 {
-			t.Skip("ParseQuery counts parameters, Values does not")
+			return // ParseQuery counts parameters, Values does not
 		}
 		want, wantErr := url.ParseQuery(raw)
 		value, n, err := rawquery.Values(raw, key)

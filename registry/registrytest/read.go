@@ -55,10 +55,7 @@ var readCases = []ruleCase{
 		b.same("Get after the result changed", b.get(want.ID), want)
 		b.wantIDs("Match", b.match(registry.Topic{Dialect: "edna", Scope: "channel", Type: "message"}), want.ID)
 	}},
-	{"copies out", "Get, List and Match return copies: changing them changes nothing that is stored.", func(b *bench) {
-		if b.cfg.SharedResults {
-			b.Skip("declared: SharedResults")
-		}
+	{copiesOut, "Get, List and Match return copies: changing them changes nothing that is stored.", func(b *bench) {
 		want := b.set1(full()).Clone()
 		topic := registry.Topic{Dialect: "edna", Scope: "channel", Type: "message"}
 		scribble(b.get(want.ID))
