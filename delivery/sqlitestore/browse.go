@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
-	"github.com/ringback-go/ringback/internal/rowcodec"
+	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
 )
 
 // browser implements [delivery.Browser] over the pool of readers.

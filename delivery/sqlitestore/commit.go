@@ -6,8 +6,8 @@ import (
 	"errors"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
 	"github.com/ringback-go/ringback/delivery/lanes"
-	"github.com/ringback-go/ringback/internal/rowcodec"
 )
 
 // commit is one transaction under way.

@@ -6,8 +6,8 @@ import (
 	"errors"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
 	"github.com/ringback-go/ringback/delivery/lanes"
-	"github.com/ringback-go/ringback/internal/rowcodec"
 )
 
 // appendOutcome appends the reason and, if there was one, the last attempt.

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
 	"github.com/ringback-go/ringback/delivery/lanes"
-	"github.com/ringback-go/ringback/internal/rowcodec"
 )
 
 // States in the table of outcomes.

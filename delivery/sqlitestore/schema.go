@@ -10,7 +10,7 @@ import (
 // migrations bring a file from version i to i+1. They are never edited, only
 // added to.
 var migrations = []string{`
--- A row for ever delivery ever taken, in order of commit; data is internal/rowcodec's.
+-- A row for every delivery ever taken, in order of commit; data is rowcodec's.
 CREATE TABLE ringback_delivery (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, data BLOB NOT NULL);
 CREATE UNIQUE INDEX ringback_delivery_id ON ringback_delivery(id);
 

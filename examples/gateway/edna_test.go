@@ -134,6 +134,11 @@ func TestEdnaRows(t *testing.T) {
 		}
 	}
 	set(`{"statusCallbackUrl":"` + wide.url + `/s","inMessageCallbackUrl":"` + wide.url + `/s"}`)
+	for _, r := range wide.all() {
+		if ua := r.header.Get("User-Agent"); !strings.HasPrefix(ua, "ringback/") || r.header.Get("Accept-Encoding") != "" || r.header.Get("Authorization") != "" && r.method == http.MethodHead {
+			t.Errorf("%s with User-Agent %q, Accept-Encoding %q", r.method, ua, r.header.Get("Accept-Encoding"))
+		}
+	}
 	if probes, _ := heads(wide.all()); probes != 1 {
 		t.Errorf("%d probes of one URL in two slots, want 1", probes)
 	}

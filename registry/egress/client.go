@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ringback-go/ringback/internal/version"
 )
 
 // Bounds of every client that no configuration moves.
@@ -45,7 +47,7 @@ type Config struct {
 	// A shorter deadline of the request's context wins.
 	Timeout time.Duration
 
-	// UserAgent is sent by Probe; requests given to Do bring their own. Empty: "ringback".
+	// UserAgent is sent by Probe; requests given to Do bring their own. Empty: "ringback/" and the version.
 	UserAgent string
 
 	// Resolver is asked for every name; nil: [net.DefaultResolver].
@@ -103,7 +105,7 @@ func New(config Config) (*Client, error) {
 			DenyNetworks:  slices.Clone(config.Policy.DenyNetworks),
 		},
 		timeout:   orDefault(config.Timeout, 15*time.Second),
-		userAgent: orDefault(config.UserAgent, "ringback"),
+		userAgent: orDefault(config.UserAgent, version.UserAgent),
 		urls:      recent[string, URL]{half: cachedURLs / 2},
 		hosts:     recent[endpoint, struct{}]{half: cachedURLs / 2},
 	}

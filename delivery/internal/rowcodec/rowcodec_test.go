@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ringback-go/ringback/delivery"
-	"github.com/ringback-go/ringback/internal/rowcodec"
+	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
 )
 
 func TestRoundTrip(t *testing.T) {
