@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -52,6 +53,8 @@ type Engine struct {
 	sender Sender
 	log    *slog.Logger
 	wakeup chan struct{}
+
+	states sync.Mutex // orders changes of subscriptions and of their lanes
 }
 
 // New makes an engine. It does no I/O and starts nothing.

@@ -67,7 +67,7 @@ func (r *run) stops(ctx context.Context, o *outcome, sub registry.Subscription) 
 		o.giveUp(disabledReason(sub))
 	case sub.State == registry.Paused:
 		// Paused by another process, or this lease was older.
-		if err := r.store.SetLanes(ctx, time.Time{}, laneOf(sub)); err != nil {
+		if err := r.serve(ctx, sub.ID); err != nil {
 			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot pause a lane", slog.String("endpoint", sub.ID), slog.Any("error", err))
 			o.RetryIn = registryPause
 		}

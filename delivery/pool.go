@@ -16,7 +16,7 @@ type pool struct {
 	wg      sync.WaitGroup
 	mu      sync.Mutex
 	senders []*sender
-	idle    atomic.Int32
+	load    atomic.Int32 // leases queued or being sent
 	growing bool
 }
 
@@ -31,18 +31,20 @@ func (p *pool) init(size int, queue <-chan *Lease, send func(*Lease)) {
 	p.max, p.queue, p.send = size, queue, send
 }
 
-// grow sees to it that n leases just queued find senders.
-func (p *pool) grow(n int) {
-	n -= int(p.idle.Load())
-	if n <= 0 {
-		return
-	}
+// expect counts n leases that are about to be queued.
+func (p *pool) expect(n int) { p.load.Add(int32(n)) }
+
+// grow sees to it that what was queued finds senders. It goes by the leases
+// that are queued or being sent: a sender that waits may have been handed one
+// already without having noticed.
+func (p *pool) grow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for ; n > 0 && len(p.senders) < min(quickSenders, p.max); n-- {
+	load := min(int(p.load.Load()), p.max)
+	for len(p.senders) < min(load, quickSenders) {
 		p.add()
 	}
-	if n > 0 && !p.growing && len(p.senders) < p.max {
+	if load > len(p.senders) && !p.growing {
 		p.growing = true
 		p.wg.Go(p.watch)
 	}
@@ -56,15 +58,14 @@ func (p *pool) add() {
 
 func (p *pool) run(s *sender) {
 	for {
-		p.idle.Add(1)
 		l, ok := <-p.queue
-		p.idle.Add(-1)
 		if !ok {
 			return
 		}
 		s.since.Store(time.Now().UnixNano())
 		p.send(l)
 		s.since.Store(0)
+		p.load.Add(-1)
 	}
 }
 

@@ -125,10 +125,11 @@ func (r *run) take(leases []Lease) {
 		}
 	}
 	r.mu.Unlock()
+	r.pool.expect(len(leases))
 	for i := range leases {
 		r.queue <- &leases[i]
 	}
-	r.pool.grow(len(leases))
+	r.pool.grow()
 }
 
 // wait returns when there may be work or room that changes what to ask for.

@@ -12,17 +12,54 @@ import (
 )
 
 // Subscribe stores subscriptions, all or none, and serves their lanes by their
-// states and limits. It counts for deliveries that wait already.
+// states and limits. It counts for deliveries that wait already. Once begun it
+// goes on when ctx ends, since half of it would leave lanes behind.
 func (e *Engine) Subscribe(ctx context.Context, subs ...registry.Subscription) ([]registry.Subscription, error) {
-	stored, err := e.reg.Set(ctx, subs...)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	lanes := make([]LaneState, len(stored))
-	for i := range stored {
-		lanes[i] = laneOf(stored[i])
+	ctx = context.WithoutCancel(ctx)
+	stored, removed, err := e.set(ctx, subs)
+	if err == nil && len(removed) > 0 { // that is final, and may have many to give up
+		err = e.store.SetLanes(ctx, time.Time{}, removed...)
 	}
-	return stored, e.store.SetLanes(ctx, time.Time{}, lanes...)
+	return stored, err
+}
+
+// set stores subscriptions and serves the lanes of all but the removed ones.
+func (e *Engine) set(ctx context.Context, subs []registry.Subscription) (stored []registry.Subscription, removed []LaneState, err error) {
+	e.states.Lock()
+	defer e.states.Unlock()
+	if stored, err = e.reg.Set(ctx, subs...); err != nil {
+		return nil, nil, err
+	}
+	var lanes []LaneState
+	for i := range stored {
+		if stored[i].State == registry.Removed {
+			removed = append(removed, laneOf(stored[i]))
+		} else {
+			lanes = append(lanes, laneOf(stored[i]))
+		}
+	}
+	if len(lanes) > 0 {
+		err = e.store.SetLanes(ctx, time.Time{}, lanes...)
+	}
+	return stored, removed, err
+}
+
+// serve has a lane served as its subscription stands now.
+func (e *Engine) serve(ctx context.Context, id string) error {
+	e.states.Lock()
+	defer e.states.Unlock()
+	e.reg.Forget(id)
+	sub, err := e.reg.Get(ctx, id)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.store.SetLanes(ctx, time.Time{}, laneOf(sub))
 }
 
 // laneOf is how the lane of a subscription is to be served.
@@ -119,7 +156,7 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*registry.Subs
 			return err
 		}
 		if !changed { // the last call may have come no further than the registry
-			return e.store.SetLanes(ctx, time.Time{}, laneOf(sub))
+			return e.serve(ctx, id)
 		}
 		_, err = e.Subscribe(ctx, sub)
 		if !errors.Is(err, registry.ErrConflict) {
@@ -133,6 +170,10 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*registry.Subs
 // dialect has one, the farewell. The subscription is a tombstone until that is
 // settled. Removing what is removed already finishes what was begun.
 func (e *Engine) Unsubscribe(ctx context.Context, id, reason string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // half a removal is none
 	err := e.change(ctx, id, func(sub *registry.Subscription) (bool, error) {
 		if sub.State == registry.Removed {
 			return false, nil
@@ -214,11 +255,27 @@ func (e *Engine) forgetTombstone(ctx context.Context, id string) error {
 // reconcile finishes removals that a crash left half done, and has every lane
 // served as its subscription says: a crash may have come between the two.
 func (e *Engine) reconcile(ctx context.Context) error {
-	var removed []registry.Subscription
+	removed, err := e.serveAll(ctx)
+	if err != nil {
+		return err
+	}
+	for _, sub := range removed {
+		if err := e.finishRemoval(ctx, sub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serveAll has every lane served as its subscription stands now, but for the
+// removed ones, which it returns.
+func (e *Engine) serveAll(ctx context.Context) (removed []registry.Subscription, err error) {
+	e.states.Lock()
+	defer e.states.Unlock()
 	var lanes []LaneState
 	for sub, err := range e.reg.List(ctx, registry.Filter{}) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if sub.State == registry.Removed {
 			removed = append(removed, sub)
@@ -228,13 +285,8 @@ func (e *Engine) reconcile(ctx context.Context) error {
 	}
 	for part := range slices.Chunk(lanes, MaxBatch) {
 		if err := e.store.SetLanes(ctx, time.Time{}, part...); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for _, sub := range removed {
-		if err := e.finishRemoval(ctx, sub); err != nil {
-			return err
-		}
-	}
-	return nil
+	return removed, nil
 }

@@ -153,6 +153,9 @@ type Want struct {
 	Lane  string
 	Retry bool
 	Limit int
+	// Bytes bounds the bodies that are read, as far as more than Known rows,
+	// those that memory has already, are returned.
+	Bytes, Known int
 }
 
 // Found answers a Want.

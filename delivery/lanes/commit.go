@@ -214,6 +214,9 @@ func (s *Store) stragglers(b *Batch) []*row {
 		s.young[0] = nil
 		s.young = s.young[1:]
 	}
+	if len(s.young) > 1024 && len(s.young) > 4*len(s.rows) { // behind a slow one: let go of those that are gone
+		s.young = slices.DeleteFunc(s.young, func(r *row) bool { return r.state == gone || r.indexed })
+	}
 	b.Low = s.nextSeq
 	if len(s.young) > 0 {
 		b.Low = s.young[0].Seq

@@ -12,7 +12,7 @@ var zeroTime time.Time
 
 type enqueueOp struct {
 	opState
-	items []enqueued
+	items []*enqueued
 }
 
 // enqueued is all that one delivery needs in memory, in one allocation.
@@ -31,7 +31,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 	if len(ds) == 0 {
 		return nil
 	}
-	o := &enqueueOp{items: make([]enqueued, len(ds))}
+	o := &enqueueOp{items: make([]*enqueued, len(ds))}
 	o.rows = len(ds)
 	if !now.IsZero() {
 		o.now = now.UnixMicro()
@@ -40,8 +40,8 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 		if err := validate(i, &d); err != nil {
 			return err
 		}
-		it := &o.items[i]
-		it.delivery = d
+		it := &enqueued{delivery: d} // one each: a row that lives long keeps no others alive
+		o.items[i] = it
 		it.append.Delivery = &it.delivery
 	}
 	return s.commit(ctx, o)
@@ -77,7 +77,7 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 		now = b.Now
 	}
 	for i := range o.items {
-		it := &o.items[i]
+		it := o.items[i]
 		a, d := &it.append, &it.delivery
 		a.Row = Row{Delivery: d, Due: now + micros(d.DelayIn), Attempts: d.Attempts, Tries: d.Attempts}
 		if d.Ahead {
@@ -113,8 +113,6 @@ func (s *Store) mayHold(l *lane, r *Row, now int64) bool {
 		return true
 	case r.Delivery.Key != "": // its order is the index's work
 		return false
-	case r.Due == 0:
-		return true
 	}
 	class := fresh
 	if r.Retry() {
@@ -126,7 +124,7 @@ func (s *Store) mayHold(l *lane, r *Row, now int64) bool {
 
 func (o *enqueueOp) apply(s *Store, b *Batch) {
 	for i := range o.items {
-		it := &o.items[i]
+		it := o.items[i]
 		a := &it.append
 		l := it.lane
 		if !a.Index && l != nil && a.Dead == "" {
@@ -170,7 +168,7 @@ func (s *Store) tidy(l *lane, now int64) {
 
 func (o *enqueueOp) revert(s *Store, b *Batch) {
 	for i := range o.items {
-		it := &o.items[i]
+		it := o.items[i]
 		if !it.append.Index && it.lane != nil && it.append.Dead == "" {
 			s.held -= it.append.cost()
 			it.lane.reserved--

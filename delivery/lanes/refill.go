@@ -41,7 +41,7 @@ func (s *Store) beginRead(now int64) []thirsty {
 				}
 				// Rows that memory has may come again: ask for so many more.
 				k := min(s.share(l, class), 128)
-				wants = append(wants, thirsty{l, class, Want{l.name, class == retries, k + l.inDB[class]}, l.next[class], l.era})
+				wants = append(wants, thirsty{l, class, Want{Lane: l.name, Retry: class == retries, Limit: k + l.inDB[class], Known: l.inDB[class]}, l.next[class], l.era})
 				l.next[class] = never // what is committed from now on shows here
 				l.rows++              // the lane is not forgotten meanwhile
 			}
@@ -51,6 +51,9 @@ func (s *Store) beginRead(now int64) []thirsty {
 		}
 	}
 	s.thirst = append(s.thirst[:0], s.thirst[n:]...)
+	for i := range wants { // what is free is shared; a little for each even if nothing is
+		wants[i].want.Bytes = max((s.cfg.HoldBytes-s.held)/len(wants), 16<<10)
+	}
 	if len(wants) > 0 {
 		s.reading = true
 		s.readDone = make(chan struct{})

@@ -41,6 +41,7 @@ func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
 	if err != nil {
 		return fmt.Errorf("sqlitestore: begin: %w", err)
 	}
+	defer r.recycle()
 	nextSeq := r.nextSeq
 	c := &commit{rows: r, ctx: ctx, tx: tx, b: b}
 	if err := c.all(); err != nil {
@@ -56,6 +57,15 @@ func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
 		r.savedLow = b.Low
 	}
 	return nil
+}
+
+// recycle keeps the memory of a batch for the next one, unless it is much.
+func (r *rows) recycle() {
+	const much = 1 << 20
+	clear(r.args[:cap(r.args)])
+	if cap(r.blobs) > much {
+		r.blobs = nil
+	}
 }
 
 // rollback ends a transaction whose commit failed. SQLite leaves it open when
@@ -84,16 +94,18 @@ func (r *rows) refill(ctx context.Context, now int64, w lanes.Want, f *lanes.Fou
 		return err
 	}
 	defer rs.Close()
+	bytes := 0
 	for rs.Next() {
 		row, err := scanRow(rs)
 		if err != nil {
 			return err
 		}
-		if row.Due > now || len(f.Rows) == w.Limit {
+		if row.Due > now || len(f.Rows) == w.Limit || bytes >= w.Bytes && len(f.Rows) > w.Known {
 			f.NextDue = max(row.Due, 1)
 			break
 		}
 		f.Rows = append(f.Rows, row)
+		bytes += len(row.Delivery.Body)
 	}
 	return rs.Err()
 }

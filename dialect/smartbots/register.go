@@ -25,6 +25,9 @@ func (a *API) register(ctx context.Context, developer string, g Group, c call, u
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
 	sub, err := a.store(ctx, developer, g, c, u)
+	if errors.Is(err, errCodeChanged) {
+		return fail(textAccessDenied)
+	}
 	if err != nil {
 		return unavailable(err)
 	}
@@ -53,11 +56,24 @@ func (a *API) register(ctx context.Context, developer string, g Group, c call, u
 	return nil
 }
 
+// errCodeChanged says that the group's code is no longer the one that was
+// checked.
+var errCodeChanged = errors.New("smartbots: the security code has changed")
+
 // store writes the registration. What was made under another code is removed
 // first, so that its backlog does not come to life under the new one.
 func (a *API) store(ctx context.Context, developer string, g Group, c call, u egress.URL) (registry.Subscription, error) {
 	var err error
 	for range maxConflicts {
+		// The code was checked a while ago. If it has changed, others may have
+		// registered under the new one: that is not stale.
+		now, known, groupErr := a.cfg.Groups.GroupByID(ctx, g.ID)
+		if groupErr != nil {
+			return registry.Subscription{}, groupErr
+		}
+		if !known || now.Code != g.Code {
+			return registry.Subscription{}, errCodeChanged
+		}
 		if _, err = removeStale(ctx, a.cfg.Engine, g); err != nil {
 			return registry.Subscription{}, err
 		}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,20 +210,59 @@ func TestCodeChangedUnseen(t *testing.T) {
 	})
 }
 
-// TestCodeChangedMeanwhile: the code changes after it was checked and before
-// the registration is stored.
+// TestCodeChangedMeanwhile: the code changes after it was checked, before the
+// registration is stored or just after.
 func TestCodeChangedMeanwhile(t *testing.T) {
 	t.Parallel()
+	for name, c := range map[string]struct {
+		look  int // at which look at the group the code is a new one
+		posts []string
+	}{
+		"before it is stored": {1, nil},
+		"after it is stored":  {2, []string{"callback_removed " + urlA}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, w *world) {
+				looks := 0
+				w.groups.byID = func() {
+					if looks++; looks == c.look {
+						w.groups.setCode("my-group", "NEW-CODE")
+					}
+				}
+				if got := w.register(t, "url", urlA); got.body != failReply("ACCESS DENIED") {
+					t.Errorf("%s", got.body)
+				}
+				stop := w.run(t)
+				synctest.Wait()
+				stop()
+				wantList(t, "posts", w.sent(), c.posts...)
+				if subs := w.subscriptions(t); len(subs) != 0 {
+					t.Errorf("%+v", subs)
+				}
+			})
+		})
+	}
+}
+
+// TestOldCodeRemovesNothingNew: while a registration under the old code is slow,
+// the code changes and another app registers under the new one.
+func TestOldCodeRemovesNothingNew(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, w *world) {
-		w.groups.byID = sync.OnceFunc(func() { w.groups.setCode("my-group", "NEW-CODE") })
+		other := "11111111-2222-3333-4444-555555555555"
+		changed := false
+		w.groups.byID = func() {
+			if !changed { // the registration below asks, too
+				changed = true
+				w.groups.setCode("my-group", "NEW-CODE")
+				w.mustRegister(t, "url", urlB, "secret", "NEW-CODE", "app_uuid", other)
+			}
+		}
 		if got := w.register(t, "url", urlA); got.body != failReply("ACCESS DENIED") {
 			t.Errorf("%s", got.body)
 		}
-		stop := w.run(t)
-		synctest.Wait()
-		stop()
-		wantList(t, "posts", w.sent(), "callback_removed "+urlA)
-		if subs := w.subscriptions(t); len(subs) != 0 {
+		if subs := w.subscriptions(t); len(subs) != 1 || subs[0].Slot != other {
 			t.Errorf("%+v", subs)
 		}
 	})
