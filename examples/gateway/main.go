@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	g, err := open(ctx, cfg, options{logs: stderr})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil // ended before it began
+		return nil //nolint:nilerr // ended before it began
 	}
 	if err != nil {
 		return err
