@@ -36,6 +36,15 @@ type Config struct {
 	// Poll is how often a store that is no [Waiter] is asked for work. 0 is
 	// 250 ms.
 	Poll time.Duration
+	// DisableAfter is how long an endpoint may accept nothing before its
+	// subscription is disabled; the application is warned at half of it. What
+	// fails by DNS alone is never disabled, nor is what the dialect has endure.
+	// 0 is 5 days, negative is never.
+	DisableAfter time.Duration
+	// Notify, if not nil, is told what the application should know, one notice
+	// after another, in a goroutine of its own. It may use the engine. Should
+	// it fall far behind, deliveries wait for it.
+	Notify func(context.Context, Notice)
 	// Logger takes what operators should know. Nil is slog.Default().
 	Logger *slog.Logger
 	// Now gives the wall clock for events, timestamps and signatures; due times
@@ -80,6 +89,7 @@ func New(cfg Config) (*Engine, error) {
 	cfg.LeaseTTL = cmp.Or(cfg.LeaseTTL, 30*time.Second)
 	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
 	cfg.Poll = cmp.Or(cfg.Poll, 250*time.Millisecond)
+	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*24*time.Hour)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}

@@ -49,6 +49,7 @@ func (r *run) attempt(ctx context.Context, l *Lease) outcome {
 	}
 	r.judge(ctx, &o, sub)
 	if a.Verdict != VerdictAccepted {
+		r.fades(ctx, &o, sub)
 		r.log.LogAttrs(ctx, slog.LevelInfo, "delivery: attempt failed",
 			slog.String("delivery_id", l.ID), slog.String("event_id", l.EventID), slog.String("endpoint", l.SubscriptionID),
 			slog.Int("attempt", a.Number), slog.Int("status", a.Status), slog.String("error_class", a.Class),
@@ -95,7 +96,8 @@ func (r *run) judge(ctx context.Context, o *outcome, sub registry.Subscription) 
 		if sub.State == registry.Removed {
 			return // there is nothing left to disable
 		}
-		if err := r.disable(ctx, sub, ReasonGone); err != nil {
+		var err error
+		if o.disabled, err = r.disable(ctx, sub, ReasonGone); err != nil {
 			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot disable a subscription", slog.String("endpoint", sub.ID), slog.Any("error", err))
 			o.Result, o.Reason, o.RetryIn = Retry, "", registryPause // it will say so again
 		}

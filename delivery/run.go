@@ -15,14 +15,15 @@ import (
 type run struct {
 	*Engine
 
-	hard  context.Context //nolint:containedctx // ends when the drain's patience does
-	cut   context.CancelFunc
-	queue chan *Lease   // leased and not begun; never full
-	ended chan outcome  // attempted and not settled; never full
-	freed chan struct{} // a slot is free
-	watch watcher
-	pool  pool
-	heart sync.WaitGroup
+	hard    context.Context //nolint:containedctx // ends when the drain's patience does
+	cut     context.CancelFunc
+	queue   chan *Lease   // leased and not begun; never full
+	ended   chan outcome  // attempted and not settled; never full
+	freed   chan struct{} // a slot is free
+	watch   watcher
+	pool    pool
+	heart   sync.WaitGroup
+	notices notices
 
 	mu      sync.Mutex
 	held    map[string]*Lease // by receipt, until settled
@@ -32,24 +33,27 @@ type run struct {
 // outcome is an Outcome with what follows from it once it is durable.
 type outcome struct {
 	Outcome
-	lease *Lease
-	then  func(context.Context)
+	lease    *Lease
+	disabled bool // the attempt disabled its subscription
+	then     func(context.Context)
 }
 
 func newRun(ctx context.Context, e *Engine) *run {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	r := &run{
 		Engine: e, hard: hard, cut: cut,
-		queue: make(chan *Lease, e.cfg.MaxInFlight),
-		ended: make(chan outcome, e.cfg.MaxInFlight),
-		freed: make(chan struct{}, 1),
-		held:  make(map[string]*Lease, e.cfg.MaxInFlight),
+		queue:   make(chan *Lease, e.cfg.MaxInFlight),
+		ended:   make(chan outcome, e.cfg.MaxInFlight),
+		freed:   make(chan struct{}, 1),
+		held:    make(map[string]*Lease, e.cfg.MaxInFlight),
+		notices: notices{tell: e.cfg.Notify, log: e.cfg.Logger},
 	}
 	r.pool.init(e.cfg.MaxInFlight, r.queue, func(l *Lease) { r.ended <- r.attempt(hard, l) })
 	return r
 }
 
 func (r *run) loop(ctx context.Context) error {
+	r.notices.start(r.hard)
 	settled := make(chan error, 1)
 	go func() { settled <- r.settle() }()
 	stopHeart := make(chan struct{})
@@ -66,6 +70,7 @@ func (r *run) loop(ctx context.Context) error {
 	r.pool.wait()
 	close(r.ended)
 	err := <-settled // has the rest of the patience, should the store be away
+	r.notices.stop()
 	patience.Stop()
 	close(stopHeart)
 	r.heart.Wait()
@@ -279,8 +284,14 @@ func (r *run) persist(batch []outcome) error {
 	default:
 	}
 	for i := range batch {
-		if batch[i].then != nil && (lost == nil || !slices.Contains(lost.IDs, batch[i].ID)) {
+		if lost != nil && slices.Contains(lost.IDs, batch[i].ID) {
+			continue
+		}
+		if batch[i].then != nil {
 			batch[i].then(context.WithoutCancel(r.hard))
+		}
+		if n, ok := batch[i].notice(); ok {
+			r.notify(n)
 		}
 	}
 	return nil

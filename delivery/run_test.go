@@ -63,8 +63,14 @@ func TestRetriesLeaveAQuarterToFirstTries(t *testing.T) {
 			return answer(200), hang(req, time.Minute)
 		}
 		r.subscribe(func(s *registry.Subscription) { s.Types = []string{"t"}; s.Limits.MaxInFlight = 64 })
-		for i := range 20 {
-			r.publish(fmt.Sprint("bad", i))
+		for i := range 20 { // four an endpoint: none is throttled
+			if i%4 == 0 {
+				r.subscribe(func(s *registry.Subscription) { s.Types = []string{fmt.Sprint("bad", i)} })
+			}
+			ev := delivery.Event{Dialect: "plain", Type: fmt.Sprint("bad", i-i%4), Data: fmt.Append(nil, "bad", i)}
+			if _, err := r.engine.Publish(t.Context(), ev); err != nil {
+				t.Fatal(err)
+			}
 		}
 		r.run()
 		r.pass(15 * time.Second)

@@ -71,6 +71,8 @@ type Lease struct {
 	Try int
 	// Expired says that the delivery's time is over: settle it as dead.
 	Expired bool
+	// Health is the endpoint's as the lease began, this attempt not counted.
+	Health Health
 	// Receipt proves the lease. It means something to the store alone.
 	Receipt string
 }
@@ -131,6 +133,8 @@ type LaneState struct {
 	// NotBeforeIn holds the whole lane back for so long from now; a shorter
 	// hold does not end a longer one, negative ends any.
 	NotBeforeIn time.Duration
+	// Health changes what is kept of the endpoint's health.
+	Health HealthChange
 }
 
 // A Waiter is a Store that knows when there is work.

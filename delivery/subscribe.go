@@ -13,13 +13,18 @@ import (
 
 // Subscribe stores subscriptions, all or none, and serves their lanes by their
 // states and limits. It counts for deliveries that wait already. Once begun it
-// goes on when ctx ends, since half of it would leave lanes behind.
+// goes on when ctx ends, since half of it would leave lanes behind. What the
+// endpoints did before counts no more for their health.
 func (e *Engine) Subscribe(ctx context.Context, subs ...registry.Subscription) ([]registry.Subscription, error) {
+	return e.subscribe(ctx, HealthForget, subs...)
+}
+
+func (e *Engine) subscribe(ctx context.Context, h HealthChange, subs ...registry.Subscription) ([]registry.Subscription, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	stored, removed, err := e.set(ctx, subs)
+	stored, removed, err := e.set(ctx, h, subs)
 	if err == nil && len(removed) > 0 { // that is final, and may have many to give up
 		err = e.store.SetLanes(ctx, time.Time{}, removed...)
 	}
@@ -27,7 +32,7 @@ func (e *Engine) Subscribe(ctx context.Context, subs ...registry.Subscription) (
 }
 
 // set stores subscriptions and serves the lanes of all but the removed ones.
-func (e *Engine) set(ctx context.Context, subs []registry.Subscription) (stored []registry.Subscription, removed []LaneState, err error) {
+func (e *Engine) set(ctx context.Context, h HealthChange, subs []registry.Subscription) (stored []registry.Subscription, removed []LaneState, err error) {
 	e.states.Lock()
 	defer e.states.Unlock()
 	if stored, err = e.reg.Set(ctx, subs...); err != nil {
@@ -38,7 +43,9 @@ func (e *Engine) set(ctx context.Context, subs []registry.Subscription) (stored 
 		if stored[i].State == registry.Removed {
 			removed = append(removed, laneOf(stored[i]))
 		} else {
-			lanes = append(lanes, laneOf(stored[i]))
+			l := laneOf(stored[i])
+			l.Health = h
+			lanes = append(lanes, l)
 		}
 	}
 	if len(lanes) > 0 {
@@ -107,18 +114,18 @@ func (e *Engine) Enable(ctx context.Context, id string) error {
 }
 
 // disable ends a subscription as it was read: one that was changed since is
-// left alone.
-func (e *Engine) disable(ctx context.Context, sub registry.Subscription, reason string) error {
+// left alone, which done reports.
+func (e *Engine) disable(ctx context.Context, sub registry.Subscription, reason string) (done bool, err error) {
 	sub = sub.Clone()
 	sub.State, sub.Reason = registry.Disabled, reason
-	_, err := e.Subscribe(ctx, sub)
+	_, err = e.subscribe(ctx, HealthAsIs, sub)
 	if errors.Is(err, registry.ErrConflict) || errors.Is(err, registry.ErrNotFound) {
-		return nil
+		return false, nil
 	}
 	if err == nil {
 		e.log.LogAttrs(ctx, slog.LevelWarn, "delivery: subscription disabled", slog.String("endpoint", sub.ID), slog.String("reason", reason))
 	}
-	return err
+	return err == nil, err
 }
 
 // setState changes a subscription's state if it is one of from. It is no error
@@ -158,7 +165,7 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*registry.Subs
 		if !changed { // the last call may have come no further than the registry
 			return e.serve(ctx, id)
 		}
-		_, err = e.Subscribe(ctx, sub)
+		_, err = e.subscribe(ctx, HealthAsIs, sub)
 		if !errors.Is(err, registry.ErrConflict) {
 			return err
 		}
@@ -249,7 +256,10 @@ func (e *Engine) forgetTombstone(ctx context.Context, id string) error {
 	if err := e.reg.Delete(ctx, id); err != nil {
 		return err
 	}
-	return e.store.SetLanes(ctx, time.Time{}, LaneState{Lane: id, Mode: LaneOpen, MaxInFlight: -1, PerSecond: -1, NotBeforeIn: -1})
+	plain := LaneState{Lane: id, Mode: LaneOpen, MaxInFlight: -1, PerSecond: -1, NotBeforeIn: -1, Health: HealthForget}
+	farewell := plain
+	farewell.Lane = farewellLane(id)
+	return e.store.SetLanes(ctx, time.Time{}, plain, farewell)
 }
 
 // reconcile finishes removals that a crash left half done, and has every lane

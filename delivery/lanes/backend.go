@@ -111,12 +111,20 @@ type LaneRow struct {
 	MaxInFlight int
 	PerSecond   float64
 	NotBefore   int64
+
+	// The endpoint's health: failed attempts in a row (not kept up to date),
+	// attempts at once while it recovers, since when it has been failing, and
+	// whether that was said. All zero for a healthy one.
+	Failures, Throttle int
+	FailingSince       int64
+	Warned             bool
 }
 
 // IsDefault reports whether nothing about the lane was set.
 func (l LaneRow) IsDefault() bool {
 	return (l.Mode == delivery.LaneOpen || l.Mode == delivery.LaneAsIs) &&
-		l.MaxInFlight == 0 && l.PerSecond == 0 && l.NotBefore == 0
+		l.MaxInFlight == 0 && l.PerSecond == 0 && l.NotBefore == 0 &&
+		l.Failures == 0 && l.Throttle == 0 && l.FailingSince == 0 && !l.Warned
 }
 
 // A Kill makes indexed rows of a lane dead, hidden ones too, at most Limit of

@@ -151,6 +151,7 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 		o.build(s, b)
 	}
 	spilled := s.stragglers(b)
+	washed := s.wash(b)
 	empty := len(b.Append)+len(b.Settle)+len(b.Spill)+len(b.Lanes)+len(b.Kill)+len(b.Edit) == 0
 	s.mu.Unlock()
 
@@ -171,6 +172,7 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 		for _, o := range slices.Backward(ops) {
 			o.revert(s, b)
 		}
+		s.washed(washed, b.Now, err)
 		return err
 	}
 	for _, r := range spilled {
@@ -182,6 +184,7 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 	for _, o := range ops {
 		o.apply(s, b)
 	}
+	s.washed(washed, b.Now, nil)
 	return nil
 }
 

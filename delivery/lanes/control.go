@@ -54,6 +54,12 @@ func (o *laneOp) build(s *Store, b *Batch) {
 		l := s.lane(st.Lane)
 		l.rows++ // not forgotten until apply
 		o.before = append(o.before, *l)
+		switch {
+		case st.Mode == delivery.LaneOpen && l.mode == delivery.LaneClosed, st.Health == delivery.HealthForget:
+			l.heal()
+		case st.Health == delivery.HealthWarned:
+			l.warned = true
+		}
 		if st.Mode != delivery.LaneAsIs {
 			l.mode, l.reason = st.Mode, st.Reason
 		}
@@ -177,6 +183,8 @@ func (o *laneOp) revert(s *Store, b *Batch) {
 	for i, was := range slices.Backward(o.before) {
 		l := s.lane(o.states[i].Lane)
 		l.mode, l.reason, l.cap, l.rate, l.rateAt, l.hold = was.mode, was.reason, was.cap, was.rate, was.rateAt, was.hold
+		was.dirty = l.dirty
+		l.health = was.health
 		l.rows--
 		s.place(l, b.Now)
 	}

@@ -70,6 +70,8 @@ type lane struct {
 	inRing   [2]bool
 	thirsty  bool
 
+	health
+
 	wakeAt    int64 // place in the timer heap, never: not in it
 	heapIndex int
 }
@@ -95,6 +97,7 @@ func (l *lane) row() LaneRow {
 	return LaneRow{
 		Lane: l.name, Mode: l.mode, Reason: l.reason,
 		MaxInFlight: l.cap, PerSecond: l.rate, NotBefore: l.hold,
+		Failures: l.failures, Throttle: l.throttle, FailingSince: l.failing, Warned: l.warned,
 	}
 }
 
@@ -107,9 +110,9 @@ func (l *lane) plain() bool {
 
 // open reports whether the lane may start an attempt now, the queue aside.
 func (l *lane) open(now int64, defaultCap int) bool {
-	limit := l.cap
-	if limit <= 0 {
-		limit = defaultCap
+	limit := l.limit(defaultCap)
+	if l.throttle > 0 {
+		limit = min(limit, l.throttle)
 	}
 	return l.mode == delivery.LaneOpen && l.inFlight < limit && l.hold <= now && l.rateAt <= now
 }

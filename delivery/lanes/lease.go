@@ -151,6 +151,7 @@ func (s *Store) lease(r *row, now, expires int64) delivery.Lease {
 		Try:      r.Tries + 1,
 		Expired:  r.Expires != 0 && r.Expires <= now,
 		Receipt:  receipt(r.Seq, r.token),
+		Health:   l.report(now),
 	}
 	lease.Attempts = r.Attempts
 	return lease

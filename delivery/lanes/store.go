@@ -63,6 +63,7 @@ type Store struct {
 	editing   string        // ID of the delivery that an operator changes this moment
 	unread    []unread      // what reads brought of it
 	orphans   []*row        // leases that ended of rows not to be tried again
+	dirty     []*lane       // health to be written
 	closed    bool
 	failed    error // a commit stayed undecided
 	reads     sync.WaitGroup
@@ -95,6 +96,7 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 	for _, state := range loaded.Lanes {
 		l := s.lane(state.Lane)
 		l.mode, l.reason, l.cap, l.rate, l.hold = state.Mode, state.Reason, state.MaxInFlight, state.PerSecond, state.NotBefore
+		l.health = health{failures: state.Failures, throttle: state.Throttle, failing: state.FailingSince, warned: state.Warned}
 		if l.mode == delivery.LaneAsIs {
 			l.mode = delivery.LaneOpen
 		}
@@ -158,6 +160,10 @@ func (s *Store) lane(name string) *lane {
 // place puts a lane where it belongs: among the ready, the timers, those to be
 // read for, or nowhere. Call it after every change of the lane.
 func (s *Store) place(l *lane, now int64) {
+	if l.hold != 0 && l.hold <= now {
+		l.hold = 0
+		s.soil(l) // else it would be kept for nothing
+	}
 	open := l.open(now, s.cfg.MaxInFlight)
 	for class := range 2 {
 		if open && !l.inRing[class] && l.head(class, now) != nil {

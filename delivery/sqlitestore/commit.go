@@ -276,7 +276,8 @@ func (c *commit) lanes() error {
 		if l.IsDefault() {
 			err = c.exec(c.stmts.dropLane, l.Lane)
 		} else {
-			err = c.exec(c.stmts.setLane, l.Lane, int(l.Mode), l.Reason, l.MaxInFlight, l.PerSecond, l.NotBefore)
+			err = c.exec(c.stmts.setLane, l.Lane, int(l.Mode), l.Reason, l.MaxInFlight, l.PerSecond, l.NotBefore,
+				l.Failures, l.Throttle, l.FailingSince, l.Warned)
 		}
 		if err != nil {
 			return err

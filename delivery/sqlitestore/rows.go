@@ -195,7 +195,8 @@ func (r *rows) indexYoung(ctx context.Context, tx *sql.Tx) error {
 }
 
 func loadLanes(ctx context.Context, tx *sql.Tx) ([]lanes.LaneRow, error) {
-	rs, err := tx.QueryContext(ctx, `SELECT name, mode, reason, max_in_flight, per_second, not_before FROM ringback_lane`)
+	rs, err := tx.QueryContext(ctx, `SELECT name, mode, reason, max_in_flight, per_second, not_before,
+		failures, throttle, failing_since, warned FROM ringback_lane`)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +205,8 @@ func loadLanes(ctx context.Context, tx *sql.Tx) ([]lanes.LaneRow, error) {
 	for rs.Next() {
 		var l lanes.LaneRow
 		var mode int
-		if err := rs.Scan(&l.Lane, &mode, &l.Reason, &l.MaxInFlight, &l.PerSecond, &l.NotBefore); err != nil {
+		if err := rs.Scan(&l.Lane, &mode, &l.Reason, &l.MaxInFlight, &l.PerSecond, &l.NotBefore,
+			&l.Failures, &l.Throttle, &l.FailingSince, &l.Warned); err != nil {
 			return nil, err
 		}
 		l.Mode = delivery.LaneMode(mode)

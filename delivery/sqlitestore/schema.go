@@ -34,6 +34,12 @@ CREATE TABLE ringback_lane (name TEXT PRIMARY KEY, mode INTEGER NOT NULL, reason
 -- epoch: raised by each owner; low: every older row is settled or waiting; the rest are counts.
 CREATE TABLE ringback_meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO ringback_meta VALUES ('epoch', 0), ('low', 1), ('pending', 0), ('delivered', 0), ('dead', 0);
+`, `
+-- The health of the endpoint behind a lane.
+ALTER TABLE ringback_lane ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ringback_lane ADD COLUMN throttle INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ringback_lane ADD COLUMN failing_since INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ringback_lane ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;
 `}
 
 // migrate brings the file to this version's schema, in one transaction.

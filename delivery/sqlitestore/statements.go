@@ -110,7 +110,8 @@ func (r *rows) prepare(ctx context.Context) (err error) {
 		{&s.setMeta, r.write, `UPDATE ringback_meta SET value = ? WHERE name = ?`},
 		{&s.addMeta, r.write, `UPDATE ringback_meta SET value = value + CASE name WHEN 'pending' THEN ? WHEN 'delivered' THEN ? ELSE ? END
 			WHERE name IN ('pending', 'delivered', 'dead')`},
-		{&s.setLane, r.write, `INSERT OR REPLACE INTO ringback_lane (name, mode, reason, max_in_flight, per_second, not_before) VALUES (?,?,?,?,?,?)`},
+		{&s.setLane, r.write, `INSERT OR REPLACE INTO ringback_lane (name, mode, reason, max_in_flight, per_second, not_before,
+			failures, throttle, failing_since, warned) VALUES (?,?,?,?,?,?,?,?,?,?)`},
 		{&s.dropLane, r.write, `DELETE FROM ringback_lane WHERE name = ?`},
 		{&s.isStored, r.write, `SELECT 1 FROM ringback_delivery WHERE seq = ?`},
 		{&s.byID, r.write, `SELECT seq, data FROM ringback_delivery WHERE id = ?`},

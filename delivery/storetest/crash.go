@@ -15,6 +15,7 @@ var crashRules = []rule{
 	{"crash/keys", "After a crash ordering keys keep their order.", crashKeys},
 	{"crash/ahead", "After a crash one that goes ahead still does.", crashAhead},
 	{"crash/lanes", "After a crash lanes are as they were set.", crashLanes},
+	{"crash/health", "After a crash a failing endpoint is as throttled and as long failing as before, and a healthy one healthy.", crashHealth},
 	{"crash/history", "After a crash history, events and the attempt log are as they were.", crashHistory},
 	{"crash/again", "A store may crash again and again.", crashAgain},
 }

@@ -54,7 +54,8 @@ func tries(leases []delivery.Lease) (fresh, retries int) {
 }
 
 func leaseRetries(e *env) {
-	e.enqueue(many("r", "l", 6)...)
+	e.enqueue(many("r", "l", 3)...)
+	e.enqueue(many("s", "other", 3)...)
 	for _, l := range e.take(6) {
 		e.settle(retryIn(l, time.Second))
 	}

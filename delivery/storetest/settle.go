@@ -26,7 +26,7 @@ func settleDone(e *env) {
 }
 
 func settleRetry(e *env) {
-	e.enqueue(one("a", "l"), one("b", "l"))
+	e.enqueue(one("a", "l"), one("b", "other"))
 	l := e.want("a", "b")
 	e.settle(retryIn(l[0], 5*time.Second), retryIn(l[1], 0))
 	now := e.wantOne("b")

@@ -53,7 +53,7 @@ func Run(t *testing.T, cfg Config) {
 }
 
 func rules() []rule {
-	return slices.Concat(enqueueRules, leaseRules, receiptRules, settleRules, laneRules, closeRules,
+	return slices.Concat(enqueueRules, leaseRules, receiptRules, settleRules, laneRules, closeRules, healthRules,
 		keyRules, aheadRules, browseRules, operateRules, volumeRules, raceRules, waitRules, crashRules)
 }
 

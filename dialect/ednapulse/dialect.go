@@ -59,7 +59,10 @@ type Dialect struct {
 	Backoff delivery.Backoff
 }
 
-var _ delivery.Dialect = Dialect{}
+var (
+	_ delivery.Dialect  = Dialect{}
+	_ delivery.Enduring = Dialect{}
+)
 
 // errWebhookKey says that a key cannot stand in a header. It fails the attempt,
 // because sending without the key would not be what the tenant asked for.
@@ -126,6 +129,10 @@ func (d Dialect) Judge(status int, _ http.Header, _ []byte) delivery.Verdict {
 	}
 	return delivery.VerdictRetry
 }
+
+// Endures implements [delivery.Enduring]: a callback stays set however long it
+// fails.
+func (d Dialect) Endures(registry.Subscription) bool { return true }
 
 // Schedule implements [delivery.Dialect].
 func (d Dialect) Schedule(registry.Subscription) delivery.Backoff {

@@ -46,7 +46,10 @@ type Dialect struct {
 	QuotedEventTime bool
 }
 
-var _ delivery.Dialect = Dialect{}
+var (
+	_ delivery.Dialect  = Dialect{}
+	_ delivery.Enduring = Dialect{}
+)
 
 // errUnsigned fails an attempt: a request that should be signed is never sent
 // without.
@@ -220,6 +223,10 @@ func (d Dialect) Judge(status int, _ http.Header, body []byte) delivery.Verdict 
 	}
 	return delivery.VerdictAccepted
 }
+
+// Endures implements [delivery.Enduring]: an app's callback stays set however
+// long it fails.
+func (d Dialect) Endures(registry.Subscription) bool { return true }
 
 // Schedule implements [delivery.Dialect]: one attempt, or the standard schedule
 // where the app wants retries.
