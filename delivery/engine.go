@@ -45,6 +45,8 @@ type Config struct {
 	// after another, in a goroutine of its own. It may use the engine. Should
 	// it fall far behind, deliveries wait for it.
 	Notify func(context.Context, Notice)
+	// Trace observes what the engine does. The zero value observes nothing.
+	Trace Trace
 	// Logger takes what operators should know. Nil is slog.Default().
 	Logger *slog.Logger
 	// Now gives the wall clock for events, timestamps and signatures; due times
@@ -62,6 +64,7 @@ type Engine struct {
 	sender Sender
 	log    *slog.Logger
 	wakeup chan struct{}
+	trace  tracer
 
 	states sync.Mutex // orders changes of subscriptions and of their lanes
 }
@@ -106,6 +109,7 @@ func New(cfg Config) (*Engine, error) {
 		reg:    cache,
 		sender: Sender{Client: cfg.Client, Dialects: cfg.Dialects, Now: cfg.Now},
 		log:    cfg.Logger,
+		trace:  tracer{cfg.Trace, cfg.Logger},
 		wakeup: make(chan struct{}, 1),
 	}, nil
 }

@@ -84,10 +84,11 @@ func (n *notices) stop() {
 }
 
 func (r *run) notify(x Notice) {
+	x.At = r.cfg.Now()
+	r.trace.noticed(r.hard, x)
 	if r.notices.wait == nil {
 		return
 	}
-	x.At = r.cfg.Now()
 	select {
 	case r.notices.wait <- x:
 	case <-r.hard.Done(): // it hung until the drain's patience was over

@@ -40,22 +40,25 @@ func (r *run) attempt(ctx context.Context, l *Lease) outcome {
 		return r.farewellSettled(o)
 	}
 
-	a := r.sender.Attempt(ctx, l.Delivery, sub)
+	traced := r.trace.attemptStart(ctx, l, &sub)
+	a := r.sender.Attempt(traced, l.Delivery, sub)
 	o.Attempt = &a
-	if a.Status == 0 && ctx.Err() != nil { // cut off by the drain: nobody knows
+	switch {
+	case a.Status == 0 && ctx.Err() != nil: // cut off by the drain: nobody knows
 		a.Class, a.Error = "unknown", "cut off by a shutdown before an answer"
 		o.Result = Release
-		return o
+	default:
+		r.judge(ctx, &o, sub)
+		o = r.farewellSettled(o)
 	}
-	r.judge(ctx, &o, sub)
-	if a.Verdict != VerdictAccepted {
-		r.fades(ctx, &o, sub)
+	r.trace.attemptDone(traced, l, &sub, o.Outcome)
+	if a.Verdict != VerdictAccepted && o.Result != Release {
 		r.log.LogAttrs(ctx, slog.LevelInfo, "delivery: attempt failed",
 			slog.String("delivery_id", l.ID), slog.String("event_id", l.EventID), slog.String("endpoint", l.SubscriptionID),
 			slog.Int("attempt", a.Number), slog.Int("status", a.Status), slog.String("error_class", a.Class),
 			slog.Bool("dead", o.Result == GiveUp), slog.Duration("retry_in", o.RetryIn))
 	}
-	return r.farewellSettled(o)
+	return o
 }
 
 // stops handles subscriptions that must not be sent to now.
@@ -109,11 +112,12 @@ func (r *run) judge(ctx context.Context, o *outcome, sub registry.Subscription) 
 			}
 		}
 		pause, again := r.pause(a, sub, o.lease)
-		if !again {
+		if o.Result, o.RetryIn = Retry, max(pause, a.RetryAfter); !again {
 			o.giveUp(a.Error)
-			return
 		}
-		o.Result, o.RetryIn = Retry, max(pause, a.RetryAfter)
+	}
+	if a.Verdict != VerdictAccepted {
+		r.fades(ctx, o, sub)
 	}
 }
 

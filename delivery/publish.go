@@ -25,6 +25,14 @@ type Published struct {
 // right: an event that the store remembers is answered as the first time and
 // sends nothing new.
 func (e *Engine) Publish(ctx context.Context, events ...Event) ([]Published, error) {
+	begin := time.Now()
+	ctx = e.trace.publishStart(ctx, events)
+	out, err := e.publish(ctx, events)
+	e.trace.publishDone(ctx, PublishDone{Published: out, Took: time.Since(begin), Err: err})
+	return out, err
+}
+
+func (e *Engine) publish(ctx context.Context, events []Event) ([]Published, error) {
 	now := e.cfg.Now()
 	out := make([]Published, len(events))
 	ds := make([]Delivery, 0, len(events))

@@ -91,7 +91,9 @@ func (r *run) lease(ctx context.Context) {
 			}
 			continue
 		}
+		begin := time.Now()
 		leases, err := r.store.Lease(ctx, time.Time{}, req)
+		r.trace.leaseDone(ctx, LeaseDone{Asked: req.Max, Got: len(leases), Took: time.Since(begin), Err: err})
 		switch {
 		case ctx.Err() != nil && err != nil:
 		case err != nil:
@@ -252,11 +254,16 @@ func (r *run) persist(batch []outcome) error {
 	var lost *LostLeasesError
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		ctx := context.WithoutCancel(r.hard)
+		begin := time.Now()
 		err := r.store.Settle(ctx, time.Time{}, outs...)
+		done := SettleDone{Outcomes: outs, Took: time.Since(begin)}
 		if errors.As(err, &lost) {
+			done.Lost = lost.IDs
 			r.log.LogAttrs(ctx, slog.LevelWarn, "delivery: outcome of a lost lease dropped", slog.Any("error", err))
 			err = nil
 		}
+		done.Err = err
+		r.trace.settleDone(ctx, done)
 		if err == nil {
 			break
 		}

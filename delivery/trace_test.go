@@ -1,0 +1,141 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/registry"
+)
+
+// diary is a trace that writes down what it sees.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) add(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
+
+func (d *diary) read() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.lines, "\n")
+}
+
+type traceKey struct{}
+
+func (d *diary) trace() delivery.Trace {
+	return delivery.Trace{
+		PublishStart: func(ctx context.Context, events []delivery.Event) context.Context {
+			d.add("publish %s", events[0].Data)
+			return context.WithValue(ctx, traceKey{}, "publish of "+string(events[0].Data))
+		},
+		PublishDone: func(ctx context.Context, p delivery.PublishDone) {
+			d.add("%v done: %d, %v", ctx.Value(traceKey{}), len(p.Published), p.Err)
+		},
+		LeaseDone: func(_ context.Context, l delivery.LeaseDone) {
+			if l.Got > 0 {
+				d.add("leased %d", l.Got)
+			}
+		},
+		AttemptStart: func(ctx context.Context, a delivery.AttemptStart) context.Context {
+			d.add("attempt %d of %s for %s", a.Lease.Attempts+1, a.Lease.Body, a.Subscription.Tenant)
+			return context.WithValue(ctx, traceKey{}, "attempt of "+string(a.Lease.Body))
+		},
+		AttemptDone: func(ctx context.Context, a delivery.AttemptDone) {
+			d.add("%v done: %d, dead %v", ctx.Value(traceKey{}), a.Outcome.Attempt.Status, a.Outcome.Result == delivery.GiveUp)
+		},
+		SettleDone: func(_ context.Context, s delivery.SettleDone) { d.add("settled %d, %v", len(s.Outcomes), s.Err) },
+		Noticed:    func(_ context.Context, n delivery.Notice) { d.add("notice %s", n.Kind) },
+	}
+}
+
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		r := newRig(t, func(r *rig) { r.cfg.Trace = d.trace() })
+		var carried any
+		r.answer = func(n int, req *http.Request, _ string) (*http.Response, error) {
+			carried = req.Context().Value(traceKey{})
+			if n == 0 {
+				return answer(500), nil
+			}
+			return answer(404), nil
+		}
+		r.subscribe()
+		r.run()
+		r.publish("a")
+		r.pass(2 * time.Minute)
+		want(t, "the trace", d.read(), strings.Join([]string{
+			"publish a", "publish of a done: 1, <nil>",
+			"leased 1", "attempt 1 of a for acme", "attempt of a done: 500, dead false", "settled 1, <nil>",
+			"leased 1", "attempt 2 of a for acme", "attempt of a done: 404, dead true", "settled 1, <nil>",
+			"notice dead_letter",
+		}, "\n"))
+		want[any](t, "the request's context", carried, "attempt of a")
+	})
+}
+
+func TestTraceChangesNothing(t *testing.T) {
+	t.Parallel()
+	canceled, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, c := range []struct {
+		name  string
+		trace delivery.Trace
+	}{
+		{"panics", delivery.Trace{
+			PublishStart: func(context.Context, []delivery.Event) context.Context { panic(1) },
+			PublishDone:  func(context.Context, delivery.PublishDone) { panic(2) },
+			LeaseDone:    func(context.Context, delivery.LeaseDone) { panic(3) },
+			AttemptStart: func(context.Context, delivery.AttemptStart) context.Context { panic(4) },
+			AttemptDone:  func(context.Context, delivery.AttemptDone) { panic(5) },
+			SettleDone:   func(context.Context, delivery.SettleDone) { panic(6) },
+			Noticed:      func(context.Context, delivery.Notice) { panic(7) },
+		}},
+		{"returns no context", delivery.Trace{
+			PublishStart: func(context.Context, []delivery.Event) context.Context { return nil },
+			AttemptStart: func(context.Context, delivery.AttemptStart) context.Context { return nil },
+		}},
+		{"returns a context that is over", delivery.Trace{
+			PublishStart: func(context.Context, []delivery.Event) context.Context { return canceled },
+			AttemptStart: func(context.Context, delivery.AttemptStart) context.Context { return canceled },
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(r *rig) { r.cfg.Trace = c.trace })
+				r.answer = func(n int, req *http.Request, _ string) (*http.Response, error) {
+					if err := req.Context().Err(); err != nil {
+						return nil, err
+					}
+					if n == 0 {
+						return answer(500), nil
+					}
+					return answer(200), nil
+				}
+				r.subscribe(func(s *registry.Subscription) { s.Limits.Timeout = time.Second })
+				stop := r.run()
+				r.publish("a")
+				r.pass(2 * time.Minute)
+				want(t, "state", r.states(), "a=delivered")
+				want(t, "attempts", len(r.requests()), 2)
+				if err := stop(); err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			})
+		})
+	}
+}
