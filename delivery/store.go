@@ -147,7 +147,7 @@ type Waiter interface {
 // A Browser is a Store whose deliveries can be looked at.
 type Browser interface {
 	// Deliveries yields what f chooses, newest first. An error ends the
-	// sequence as its last pair.
+	// sequence as its last pair. Deliveries may be changed while it goes on.
 	Deliveries(ctx context.Context, f Filter) iter.Seq2[Status, error]
 	// Attempts returns every recorded attempt of a delivery, oldest first, or
 	// ErrNotFound.
@@ -161,10 +161,23 @@ type Browser interface {
 
 // A Filter chooses deliveries. Empty fields choose all.
 type Filter struct {
-	ID, SubscriptionID string
-	State              State
+	ID, SubscriptionID, Tenant, Type string
+	State                            State
+	// From and To bound PublishedAt: From is included, To is not.
+	From, To time.Time
 	// Limit ends the list after so many; 0 is no limit.
 	Limit int
+}
+
+// Chooses reports whether f chooses a delivery. Limit does not count.
+func (f Filter) Chooses(st *Status) bool {
+	return (f.ID == "" || st.ID == f.ID) &&
+		(f.SubscriptionID == "" || st.SubscriptionID == f.SubscriptionID) &&
+		(f.Tenant == "" || st.Tenant == f.Tenant) &&
+		(f.Type == "" || st.Type == f.Type) &&
+		(f.State == "" || st.State == f.State) &&
+		(f.From.IsZero() || !st.PublishedAt.Before(f.From)) &&
+		(f.To.IsZero() || st.PublishedAt.Before(f.To))
 }
 
 // Counts are numbers of deliveries by state.
@@ -172,10 +185,11 @@ type Counts struct{ Pending, Delivered, Dead int64 }
 
 // An Operator is a Store whose deliveries can be handled one by one.
 type Operator interface {
-	// RetryNow makes a delivery due at once, whatever its state, and starts its
-	// schedule anew; attempt numbers go on. A leased one is left alone.
-	// ErrNotFound if it is not known.
-	RetryNow(ctx context.Context, now time.Time, id string) error
+	// RetryNow makes deliveries due at once, whatever their states, and starts
+	// their schedules anew; attempt numbers go on. A leased one is left alone.
+	// At most MaxBatch, in one step. ErrNotFound if one of them is not known;
+	// the others are due all the same.
+	RetryNow(ctx context.Context, now time.Time, ids ...string) error
 	// Cancel makes a waiting delivery dead with [ReasonCancelled]; a leased one
 	// is not tried again. A settled one is left alone and is ErrSettled.
 	Cancel(ctx context.Context, now time.Time, id string) error

@@ -9,120 +9,175 @@ import (
 
 type editOp struct {
 	opState
+	edits  []*edited
+	closed map[string]bool // lanes that are closed and have rows again
+}
+
+type edited struct {
 	edit    Edit
-	skip    bool   // a leased row: memory alone is concerned
-	removed *row   // was waiting in memory
-	closed  string // the lane, if a row came back to life in a closed one
+	skip    bool // a leased row: memory alone is concerned
+	removed *row // was waiting in memory
 }
 
 // RetryNow implements [delivery.Operator].
-func (s *Store) RetryNow(ctx context.Context, now time.Time, id string) error {
-	return s.edit(ctx, now, Edit{ID: id})
-}
-
-// Cancel implements [delivery.Operator].
-func (s *Store) Cancel(ctx context.Context, now time.Time, id string) error {
-	return s.edit(ctx, now, Edit{ID: id, Cancel: true})
-}
-
-func (s *Store) edit(ctx context.Context, now time.Time, e Edit) error {
-	o := &editOp{edit: e}
-	o.rows, o.alone = 1, true
-	if !now.IsZero() {
-		o.now = now.UnixMicro()
+func (s *Store) RetryNow(ctx context.Context, now time.Time, ids ...string) error {
+	if len(ids) > delivery.MaxBatch {
+		return delivery.ErrTooMany
 	}
-	if err := s.commit(ctx, o); err != nil {
+	o := &editOp{edits: make([]*edited, 0, len(ids))}
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			o.edits = append(o.edits, &edited{edit: Edit{ID: id}})
+		}
+	}
+	if len(o.edits) == 0 {
+		return nil
+	}
+	if err := s.edit(ctx, now, o); err != nil {
 		return err
 	}
-	switch {
-	case o.edit.Missing:
-		return delivery.ErrNotFound
-	case o.edit.Cancel && o.edit.Settled && !o.again:
-		return delivery.ErrSettled
-	case o.closed != "":
-		return s.kill(ctx, o.closed)
+	for name := range o.closed {
+		if err := s.kill(ctx, name); err != nil {
+			return err
+		}
+	}
+	for _, e := range o.edits {
+		if e.edit.Missing {
+			return delivery.ErrNotFound
+		}
 	}
 	return nil
 }
 
-func (o *editOp) build(s *Store, b *Batch) {
-	o.edit = Edit{ID: o.edit.ID, Cancel: o.edit.Cancel}
-	o.skip, o.removed, o.closed = false, nil, ""
-	for _, r := range s.rows { // rare enough to look at each
-		if r.Delivery.ID != o.edit.ID {
-			continue
-		}
-		if r.state != waiting {
-			r.cancel = r.cancel || o.edit.Cancel
-			o.skip = true
-			return
-		}
-		s.unqueue(r)
-		r.state = settling
-		o.removed = r
-		break
+// Cancel implements [delivery.Operator].
+func (s *Store) Cancel(ctx context.Context, now time.Time, id string) error {
+	e := &edited{edit: Edit{ID: id, Cancel: true}}
+	o := &editOp{edits: []*edited{e}}
+	switch err := s.edit(ctx, now, o); {
+	case err != nil:
+		return err
+	case e.edit.Missing:
+		return delivery.ErrNotFound
+	case e.edit.Settled && !o.again:
+		return delivery.ErrSettled
 	}
-	s.editing = o.edit.ID
-	b.Edit = append(b.Edit, &o.edit)
+	return nil
+}
+
+func (s *Store) edit(ctx context.Context, now time.Time, o *editOp) error {
+	o.rows, o.alone = len(o.edits), true
+	if !now.IsZero() {
+		o.now = now.UnixMicro()
+	}
+	return s.commit(ctx, o)
+}
+
+func (o *editOp) build(s *Store, b *Batch) {
+	wanted := make(map[string]*edited, len(o.edits))
+	for _, e := range o.edits {
+		*e = edited{edit: Edit{ID: e.edit.ID, Cancel: e.edit.Cancel}}
+		wanted[e.edit.ID] = e
+	}
+	o.closed = map[string]bool{}
+	for _, r := range s.rows { // rare enough to look at each
+		e := wanted[r.Delivery.ID]
+		switch {
+		case e == nil:
+		case r.state != waiting:
+			r.cancel = r.cancel || e.edit.Cancel
+			e.skip = true
+		default:
+			s.unqueue(r)
+			r.state = settling
+			e.removed = r
+		}
+	}
+	s.editing = make(map[string]bool, len(o.edits))
+	for _, e := range o.edits {
+		if !e.skip {
+			s.editing[e.edit.ID] = true
+			b.Edit = append(b.Edit, &e.edit)
+		}
+	}
 }
 
 func (o *editOp) apply(s *Store, b *Batch) {
-	switch {
-	case o.skip:
-		return
-	case o.edit.Missing:
-		o.restore(s, b)
-		return
-	}
-	o.end(s)
-	s.nextSeq = max(s.nextSeq, o.edit.Row.Seq+1)
-	l := s.lane(o.edit.Row.Delivery.LaneName())
-	if o.removed != nil {
-		s.forget(o.removed)
-	}
-	switch {
-	case o.edit.Cancel, !o.edit.Row.ahead():
-		l.barrier.remove(o.edit.Row.Seq)
-	case !o.edit.Hidden:
-		l.barrier.add(o.edit.Row.Seq)
-	}
-	if o.edit.Cancel {
-		s.reveal(o.edit.Next, b.Now)
-	} else {
-		if l.mode == delivery.LaneClosed {
-			o.closed = l.name
-		}
-		if !o.edit.Hidden {
-			s.adopt(l, o.edit.Row, b.Now)
+	o.end(s, b.Now, func(e *edited) bool { return e.edit.Missing })
+	for _, e := range o.edits {
+		switch {
+		case e.skip:
+		case e.edit.Missing:
+			e.restore(s, b.Now)
+		default:
+			o.changed(s, e, b.Now)
 		}
 	}
-	s.place(l, b.Now)
 }
 
-// end lets reads bring the row again. What they brought meanwhile was left out:
-// it may be as it was before.
-func (o *editOp) end(s *Store) (left []unread) {
-	left, s.unread, s.editing = s.unread, nil, ""
-	if s.reading && o.edit.Row.Seq != 0 {
-		s.graveyard[o.edit.Row.Seq] = struct{}{}
+// changed takes note of what became of a row.
+func (o *editOp) changed(s *Store, e *edited, now int64) {
+	edit := &e.edit
+	s.nextSeq = max(s.nextSeq, edit.Row.Seq+1)
+	l := s.lane(edit.Row.Delivery.LaneName())
+	if e.removed != nil {
+		s.forget(e.removed)
 	}
-	return left
+	switch {
+	case edit.Cancel, !edit.Row.ahead():
+		l.barrier.remove(edit.Row.Seq)
+	case !edit.Hidden:
+		l.barrier.add(edit.Row.Seq)
+	}
+	switch {
+	case edit.Cancel:
+		s.reveal(edit.Next, now)
+	case l.mode == delivery.LaneClosed:
+		o.closed[l.name] = true
+		fallthrough
+	default:
+		if !edit.Hidden {
+			s.adopt(l, edit.Row, now)
+		}
+	}
+	s.place(l, now)
 }
 
-func (o *editOp) restore(s *Store, b *Batch) {
-	if o.removed != nil {
-		s.enqueue(o.removed)
-		s.place(o.removed.lane, b.Now)
+// end lets reads bring the rows again. What they brought meanwhile was left out:
+// it may be as it was before, and for those that are, it is left to the backend.
+func (o *editOp) end(s *Store, now int64, asBefore func(*edited) bool) {
+	kept := map[string]bool{}
+	for _, e := range o.edits {
+		switch {
+		case e.skip:
+		case asBefore(e):
+			kept[e.edit.ID] = true
+		case s.reading && e.edit.Row.Seq != 0:
+			s.graveyard[e.edit.Row.Seq] = struct{}{}
+		}
 	}
-	for _, u := range o.end(s) {
-		s.leaveToBackend(u.lane, u.class, u.due)
-		s.place(u.lane, b.Now)
+	left := s.unread
+	s.unread, s.editing = nil, nil
+	for _, u := range left {
+		if kept[u.id] {
+			s.leaveToBackend(u.lane, u.class, u.due)
+			s.place(u.lane, now)
+		}
+	}
+}
+
+// restore puts a row back that build took out.
+func (e *edited) restore(s *Store, now int64) {
+	if e.removed != nil {
+		s.enqueue(e.removed)
+		s.place(e.removed.lane, now)
 	}
 }
 
 func (o *editOp) revert(s *Store, b *Batch) {
-	if !o.skip {
-		o.edit.Row.Seq = 0
-		o.restore(s, b)
+	o.end(s, b.Now, func(*edited) bool { return true })
+	for _, e := range o.edits {
+		e.restore(s, b.Now)
 	}
 }

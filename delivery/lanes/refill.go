@@ -19,6 +19,7 @@ type thirsty struct {
 
 // unread is a row that a read brought at the wrong moment.
 type unread struct {
+	id    string
 	lane  *lane
 	class int
 	due   int64
@@ -106,8 +107,8 @@ func (s *Store) read(ctx context.Context, now int64, wants []thirsty) error {
 // takeIn holds a row that was read, unless memory knows better: it may have been
 // settled, moved or taken in since the read began.
 func (s *Store) takeIn(l *lane, class int, found *Row) {
-	if found.Delivery.ID == s.editing {
-		s.unread = append(s.unread, unread{l, class, found.Due})
+	if s.editing[found.Delivery.ID] {
+		s.unread = append(s.unread, unread{found.Delivery.ID, l, class, found.Due})
 		return
 	}
 	if _, dead := s.graveyard[found.Seq]; dead || s.rows[found.Seq] != nil {

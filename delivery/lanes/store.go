@@ -59,11 +59,11 @@ type Store struct {
 	readDone  chan struct{}      // closed when the read under way ends
 	graveyard map[int64]struct{} // left memory while a read was under way
 	waiters   bool
-	wake      chan struct{} // closed to wake those who Wait
-	editing   string        // ID of the delivery that an operator changes this moment
-	unread    []unread      // what reads brought of it
-	orphans   []*row        // leases that ended of rows not to be tried again
-	dirty     []*lane       // health to be written
+	wake      chan struct{}   // closed to wake those who Wait
+	editing   map[string]bool // IDs of the deliveries that an operator changes this moment
+	unread    []unread        // what reads brought of it
+	orphans   []*row          // leases that ended of rows not to be tried again
+	dirty     []*lane         // health to be written
 	closed    bool
 	failed    error // a commit stayed undecided
 	reads     sync.WaitGroup

@@ -250,11 +250,14 @@ func (r *rows) newestFirst(f delivery.Filter) []delivery.Status {
 	defer r.mu.Unlock()
 	var out []delivery.Status
 	for _, e := range slices.Backward(r.order) {
-		if e == nil || f.ID != "" && e.Delivery.ID != f.ID || f.State != "" && e.state != f.State ||
-			f.SubscriptionID != "" && e.Delivery.SubscriptionID != f.SubscriptionID {
+		if e == nil {
 			continue
 		}
-		out = append(out, e.status())
+		st := e.status()
+		if !f.Chooses(&st) {
+			continue
+		}
+		out = append(out, st)
 		if f.Limit > 0 && len(out) == f.Limit {
 			break
 		}

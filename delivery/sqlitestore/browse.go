@@ -38,9 +38,10 @@ const page = 500
 func (b browser) Deliveries(ctx context.Context, f delivery.Filter) iter.Seq2[delivery.Status, error] {
 	return func(yield func(delivery.Status, error) bool) {
 		before, n := int64(1)<<62, 0
+		exact := f == delivery.Filter{ID: f.ID, State: f.State, Limit: f.Limit} // list finds no others
 		for {
 			want := page
-			if f.Limit > 0 && f.SubscriptionID == "" {
+			if f.Limit > 0 && exact {
 				want = min(page, f.Limit-n)
 			}
 			list, last, err := b.list(ctx, f, before, want)
@@ -91,7 +92,7 @@ func (b browser) list(ctx context.Context, f delivery.Filter, before int64, limi
 		}
 		read++
 		last = seq
-		if marker || f.State != "" && st.State != f.State || f.SubscriptionID != "" && st.SubscriptionID != f.SubscriptionID {
+		if marker || !f.Chooses(&st) {
 			continue
 		}
 		out = append(out, st)

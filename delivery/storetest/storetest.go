@@ -54,7 +54,7 @@ func Run(t *testing.T, cfg Config) {
 
 func rules() []rule {
 	return slices.Concat(enqueueRules, leaseRules, receiptRules, settleRules, laneRules, closeRules, healthRules,
-		keyRules, aheadRules, browseRules, operateRules, volumeRules, raceRules, waitRules, crashRules)
+		keyRules, aheadRules, browseRules, operateRules, redriveRules, volumeRules, raceRules, waitRules, crashRules)
 }
 
 func runCase(t *testing.T, cfg Config, r rule) {

@@ -77,8 +77,12 @@ func TestAdminProblems(t *testing.T) {
 		{"GET", "/admin/events", "", 405},
 		{"DELETE", "/admin/subscriptions", "", 405},
 		{"GET", "/admin/subscriptions/x/pause", "", 405},
-		{"POST", "/admin/redrive", `{"subscription_id":"x"}`, 501},
-		{"POST", "/admin/replay", `{"subscription_id":"x"}`, 501},
+		{"POST", "/admin/redrive", `{"subscription_id":"x"}`, 404},
+		{"POST", "/admin/redrive", `{"subscription":"x"}`, 400},
+		{"POST", "/admin/replay", `{"subscription_id":"x"}`, 404},
+		{"POST", "/admin/replay", `{}`, 400},
+		{"POST", "/admin/replay", `{"subscription_id":"x","from":"yesterday"}`, 400},
+		{"POST", "/admin/replay", `{"subscription_id":"x","from":"2026-01-02T00:00:00Z","to":"2026-01-01T00:00:00Z"}`, 400},
 		{"POST", "/admin/events", `{`, 400},
 	} {
 		r := p.admin(t, tt.method, tt.path, tt.body)

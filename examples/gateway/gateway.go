@@ -53,6 +53,8 @@ type gateway struct {
 	handler  http.Handler
 	draining atomic.Bool
 	closers  []func() error
+
+	background background
 }
 
 type options struct {
@@ -118,11 +120,14 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 			standardwebhooks.Name: &standardwebhooks.Dialect{},
 		},
 		MaxInFlight: cfg.slots,
+		Notify:      g.noticed,
 		Logger:      g.log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	g.background.open(ctx)
+	g.closers = append(g.closers, g.background.close)
 	checker, err := verify.NewSecretChecker(codeKey)
 	if err != nil {
 		return nil, err

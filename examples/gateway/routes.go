@@ -137,8 +137,8 @@ func (g *gateway) admin() http.Handler {
 	mux.HandleFunc("GET /admin/deliveries/{id}/attempts", g.listAttempts)
 	mux.HandleFunc("POST /admin/deliveries/{id}/retry", g.retryDelivery)
 	mux.HandleFunc("POST /admin/deliveries/{id}/cancel", g.cancelDelivery)
-	mux.HandleFunc("POST /admin/redrive", notYet)
-	mux.HandleFunc("POST /admin/replay", notYet)
+	mux.HandleFunc("POST /admin/redrive", g.again(false))
+	mux.HandleFunc("POST /admin/replay", g.again(true))
 	mux.HandleFunc("GET /admin/stats", g.stats)
 	return problems(mux)
 }
@@ -167,7 +167,3 @@ type statusOnly struct {
 func (s *statusOnly) Header() http.Header         { return s.header }
 func (s *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (s *statusOnly) WriteHeader(status int)      { s.status = status }
-
-func notYet(w http.ResponseWriter, _ *http.Request) {
-	problem(w, http.StatusNotImplemented, "comes with a later version")
-}

@@ -1,0 +1,129 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ringback-go/ringback/registry"
+)
+
+// ErrUnsupported says that the store cannot do what was asked of it.
+var ErrUnsupported = errors.New("delivery: the store cannot do this")
+
+// Redrive has the dead deliveries that f chooses, whatever its State, tried
+// again from the start of their schedules, with the same IDs and bodies, and
+// returns how many. Those whose subscription is disabled or gone stay dead. It
+// goes on in steps until all are done: that may take a while, and is best done
+// in a goroutine of one's own; [Engine.Estimate] says how many there are. If it
+// is cut off, what is dead still can be redriven by another call.
+func (e *Engine) Redrive(ctx context.Context, f Filter) (int, error) {
+	f.State = Dead
+	return e.again(ctx, f)
+}
+
+// Replay has the settled deliveries that f chooses, delivered and dead ones,
+// sent again, like Redrive. It wants a subscription in f, and usually From and
+// To. Deliveries published after it began are left out.
+func (e *Engine) Replay(ctx context.Context, f Filter) (int, error) {
+	f, err := e.replayed(f)
+	if err != nil {
+		return 0, err
+	}
+	return e.again(ctx, f)
+}
+
+// Estimate says how many deliveries Redrive would try again at this moment, or,
+// if f names a subscription and replay is set, Replay.
+func (e *Engine) Estimate(ctx context.Context, f Filter, replay bool) (int, error) {
+	f.State = Dead
+	if replay {
+		var err error
+		if f, err = e.replayed(f); err != nil {
+			return 0, err
+		}
+	}
+	return e.settledOnes(ctx, f, func([]string) error { return nil })
+}
+
+func (e *Engine) replayed(f Filter) (Filter, error) {
+	if f.SubscriptionID == "" {
+		return f, fmt.Errorf("%w: a replay is of one subscription", ErrInvalid)
+	}
+	f.State = ""
+	if now := e.cfg.Now(); f.To.IsZero() || f.To.After(now) {
+		f.To = now
+	}
+	return f, nil
+}
+
+// again has what f chooses tried again, in steps, newest first.
+func (e *Engine) again(ctx context.Context, f Filter) (int, error) {
+	op, ok := e.store.(Operator)
+	if !ok {
+		return 0, fmt.Errorf("%w: it is no delivery.Operator", ErrUnsupported)
+	}
+	return e.settledOnes(ctx, f, func(ids []string) error {
+		err := op.RetryNow(ctx, time.Time{}, ids...)
+		if errors.Is(err, ErrNotFound) { // forgotten meanwhile
+			return nil
+		}
+		return err
+	})
+}
+
+// redriveStep is how many deliveries come back in one step: others are sent and
+// stored in between.
+const redriveStep = 200
+
+// settledOnes calls each with the IDs of the settled deliveries that f chooses
+// and whose subscriptions can be sent to, in steps.
+func (e *Engine) settledOnes(ctx context.Context, f Filter, each func(ids []string) error) (n int, err error) {
+	b, ok := e.store.(Browser)
+	if !ok {
+		return 0, fmt.Errorf("%w: it is no delivery.Browser", ErrUnsupported)
+	}
+	limit := f.Limit
+	f.Limit = 0 // pending ones do not count
+	var ids []string
+	for st, err := range b.Deliveries(ctx, f) {
+		if err != nil {
+			return n, err
+		}
+		if st.State == Pending {
+			continue
+		}
+		sendable, err := e.sendable(ctx, &st)
+		if err != nil {
+			return n, err
+		}
+		if !sendable {
+			continue
+		}
+		if ids = append(ids, st.ID); len(ids) == redriveStep || n+len(ids) == limit {
+			if err := each(ids); err != nil {
+				return n, err
+			}
+			if n, ids = n+len(ids), nil; n == limit {
+				return n, nil
+			}
+		}
+	}
+	if len(ids) > 0 {
+		if err := each(ids); err != nil {
+			return n, err
+		}
+	}
+	n += len(ids)
+	return n, nil
+}
+
+// sendable reports whether a delivery would be sent if it were due.
+func (e *Engine) sendable(ctx context.Context, st *Status) (bool, error) {
+	sub, err := e.reg.Get(ctx, st.SubscriptionID)
+	if errors.Is(err, registry.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && (sub.State == registry.Active || sub.State == registry.Paused), err
+}
