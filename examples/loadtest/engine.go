@@ -7,15 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
 	"github.com/ringback-go/ringback/delivery/memstore"
 	"github.com/ringback-go/ringback/delivery/sqlitestore"
 	"github.com/ringback-go/ringback/dialect/standardwebhooks"
@@ -24,35 +22,39 @@ import (
 	"github.com/ringback-go/ringback/registry/sqlregistry"
 )
 
-// publishers is how many callers publish at once, one event each time.
-const publishers = 64
-
 // slots is the engine's MaxInFlight.
 const slots = 256
+
+// store is what the load test needs of one.
+type store interface {
+	delivery.Store
+	delivery.Browser
+}
 
 // rig is an engine as a user would run it: Standard Webhooks signing, the
 // guarded client, the registry asked for each attempt, attempts recorded.
 type rig struct {
 	engine *delivery.Engine
-	store  interface {
-		delivery.Store
-		delivery.Browser
-	}
-	tenants []string
-	closers []func() error
-	ended   chan error
-	cancel  context.CancelFunc
+	store  store
+	reg    registry.Registry
+	closer func() error
+	ended  chan error
+	cancel context.CancelFunc
 }
 
-// openRig opens a fresh store of a kind with so many endpoints.
-func openRig(ctx context.Context, kind, target string, endpoints int) (_ *rig, err error) {
-	r := &rig{}
+// openRig opens the store of an order, and an engine that does not run yet.
+func openRig(ctx context.Context, o order, lane lanes.Config) (_ *rig, err error) {
+	r := &rig{reg: &registry.Memory{}, closer: func() error { return nil }}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
 		}
 	}()
-	reg, err := r.openStore(ctx, kind)
+	if o.Kind == "memory" {
+		r.store, err = memstore.Open(ctx, memstore.Config{Lanes: lane})
+	} else {
+		err = r.openSQLite(ctx, o, lane)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,52 +67,53 @@ func openRig(ctx context.Context, kind, target string, endpoints int) (_ *rig, e
 		return nil, err
 	}
 	r.engine, err = delivery.New(delivery.Config{
-		Store: r.store, Registry: reg, Client: client, MaxInFlight: slots,
-		Dialects: map[string]delivery.Dialect{standardwebhooks.Name: &standardwebhooks.Dialect{}},
-		Logger:   slog.New(slog.DiscardHandler),
+		Store: r.store, Registry: r.reg, Client: client, MaxInFlight: slots,
+		Dialects:     map[string]delivery.Dialect{standardwebhooks.Name: &standardwebhooks.Dialect{}},
+		DrainTimeout: 100 * time.Millisecond, // what still hangs then is cut off
+		Logger:       slog.New(slog.DiscardHandler),
 	})
-	if err != nil {
-		return nil, err
-	}
-	for i := range endpoints {
-		tenant := "tenant-" + strconv.Itoa(i)
-		sub, _ := standardwebhooks.NewSubscription(tenant, fmt.Sprintf("%s/hook/%d", target, i), "load")
-		if _, err := r.engine.Subscribe(ctx, sub); err != nil {
-			return nil, err
-		}
-		r.tenants = append(r.tenants, tenant)
-	}
-	return r, nil
+	return r, err
 }
 
-func (r *rig) openStore(ctx context.Context, kind string) (registry.Registry, error) {
-	if kind == "memory" {
-		s, err := memstore.Open(ctx, memstore.Config{})
-		r.store = s
-		return &registry.Memory{}, err
-	}
-	dir, err := os.MkdirTemp("", "ringback-load-")
+func (r *rig) openSQLite(ctx context.Context, o order, lane lanes.Config) error {
+	s, err := sqlitestore.Open(ctx, sqlitestore.Config{Path: filepath.Join(o.Dir, "load.db"), Lanes: lane})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r.closers = append(r.closers, func() error { return os.RemoveAll(dir) })
-	s, err := sqlitestore.Open(ctx, sqlitestore.Config{Path: filepath.Join(dir, "load.db")})
+	r.store, r.closer = s, s.Close
+	sealer, err := registry.NewAESGCM(o.Key)
 	if err != nil {
-		return nil, err
-	}
-	r.store = s
-	r.closers = append(r.closers, s.Close)
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails; it ends the program instead
-	sealer, err := registry.NewAESGCM(key)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	reg, err := sqlregistry.New(sqlregistry.Config{Writer: s.Writer(), Reader: s.Reader(), Sealer: sealer})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return reg, reg.Migrate(ctx)
+	r.reg = reg
+	return reg.Migrate(ctx)
+}
+
+// endpoint is a subscription with a tenant of its own.
+type endpoint struct{ id, tenant string }
+
+// subscribe makes so many endpoints; those before hung hang.
+func (r *rig) subscribe(ctx context.Context, url string, endpoints, hung int) ([]endpoint, error) {
+	out := make([]endpoint, endpoints)
+	run := rand.Text() // the file may have been used before
+	for i := range out {
+		path := "hook"
+		if i < hung {
+			path = "hang"
+		}
+		out[i].tenant = fmt.Sprintf("tenant-%s-%d", run, i)
+		sub, _ := standardwebhooks.NewSubscription(out[i].tenant, fmt.Sprintf("%s/%s/%d", url, path, i), "load")
+		stored, err := r.engine.Subscribe(ctx, sub)
+		if err != nil {
+			return nil, err
+		}
+		out[i].id = stored[0].ID
+	}
+	return out, nil
 }
 
 // start runs the engine until close.
@@ -120,78 +123,136 @@ func (r *rig) start(ctx context.Context) {
 	go func() { r.ended <- r.engine.Run(ctx) }()
 }
 
-// publish publishes n events, spread evenly, and returns when all are durable.
-func (r *rig) publish(ctx context.Context, n int) error {
+func (r *rig) publish(ctx context.Context, to endpoint, data []byte) error {
+	_, err := r.engine.Publish(ctx, delivery.Event{Dialect: standardwebhooks.Name, Tenant: to.tenant, Type: "load", Data: data})
+	return err
+}
+
+// publishAll publishes n events as fast as the publishers can, spread evenly,
+// and returns when all are durable. each, if not nil, is told how long the
+// calls of a publisher took.
+func (r *rig) publishAll(ctx context.Context, n int, to []endpoint, each func(calls []time.Duration)) error {
 	var next atomic.Int64
+	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
-	failed := make(chan error, publishers)
 	for range publishers {
 		wg.Go(func() {
-			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				_, err := r.engine.Publish(ctx, delivery.Event{
-					Dialect: standardwebhooks.Name, Tenant: r.tenants[int(i)%len(r.tenants)], Type: "load", Data: payload,
-				})
-				if err != nil {
-					failed <- err
-					return
+			var calls []time.Duration
+			for i := next.Add(1); i <= int64(n) && failed.Load() == nil; i = next.Add(1) {
+				begin := time.Now()
+				if err := r.publish(ctx, to[int(i)%len(to)], payload); err != nil {
+					failed.Store(&err)
 				}
+				if each != nil {
+					calls = append(calls, time.Since(begin))
+				}
+			}
+			if each != nil {
+				each(calls)
 			}
 		})
 	}
 	wg.Wait()
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return nil
+	if err := failed.Load(); err != nil {
+		return *err
 	}
+	return nil
 }
 
-// settled waits until nothing is pending.
-func (r *rig) settled(ctx context.Context) error {
+// stuckAfter is longer than an attempt can take.
+const stuckAfter = 30 * time.Second
+
+// settled waits until no more than rest are pending.
+func (r *rig) settled(ctx context.Context, rest int64) error {
+	return r.until(ctx, func(c delivery.Counts) (bool, error) { return c.Pending <= rest, nil })
+}
+
+func (r *rig) until(ctx context.Context, enough func(delivery.Counts) (bool, error)) error {
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
+	var last delivery.Counts
+	moved := time.Now()
 	for {
 		c, err := r.store.Counts(ctx)
-		if err != nil || c.Pending == 0 {
+		if err != nil {
+			return err
+		}
+		if c != last {
+			last, moved = c, time.Now()
+		}
+		if time.Since(moved) > stuckAfter {
+			return fmt.Errorf("nothing was settled for %v: %+v", stuckAfter, c)
+		}
+		if yes, err := enough(c); yes || err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-r.ended:
-			return fmt.Errorf("loadtest: the engine ended early: %w", err)
+			r.ended <- err // for close
+			return fmt.Errorf("the engine ended early: %w", err)
 		case <-ticker.C:
 		}
 	}
 }
 
 func (r *rig) close() error {
-	var errs []error
+	var err error
 	if r.cancel != nil {
 		r.cancel()
-		errs = append(errs, <-r.ended)
+		err = <-r.ended
+		r.cancel = nil
 	}
-	for _, c := range slices.Backward(r.closers) {
-		errs = append(errs, c())
-	}
-	return errors.Join(errs...)
+	closer := r.closer
+	r.closer = func() error { return nil }
+	return errors.Join(err, closer())
 }
 
-// loop is the whole loop once: publish n events and deliver them all.
-func loop(ctx context.Context, kind, target string, n, endpoints int) (took time.Duration, err error) {
-	r, err := openRig(ctx, kind, target, endpoints)
+// loopRound is the whole loop once, on a fresh store of the row's name.
+func loopRound(ctx context.Context, b *bench, row row) (round, error) {
+	r, err := b.inScratch(ctx, order{Part: "loop", Kind: row.name, Events: b.events, Endpoints: b.endpoints, Profile: b.profileTo})
+	return roundOf(r), err
+}
+
+func playLoop(ctx context.Context, o order) (_ report, err error) {
+	r, err := openRig(ctx, o, lanes.Config{})
 	if err != nil {
-		return 0, err
+		return report{}, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	to, err := r.subscribe(ctx, o.URL, o.Endpoints, 0)
+	if err != nil {
+		return report{}, err
+	}
+	return r.deliver(ctx, o, to, 0)
+}
+
+// deliver runs the engine, publishes the order's events and waits until all but
+// rest are settled: the clock runs from the first publish to the last settle.
+func (r *rig) deliver(ctx context.Context, o order, to []endpoint, rest int64) (report, error) {
+	if _, err := ask(ctx, o.URL); err != nil {
+		return report{}, err
+	}
 	r.start(ctx)
-	begin := time.Now()
-	if err := r.publish(ctx, n); err != nil {
-		return 0, err
+	m := startMeter()
+	if err := r.publishAll(ctx, o.Events, to, nil); err != nil {
+		return report{}, err
 	}
-	if err := r.settled(ctx); err != nil {
-		return 0, err
+	if err := r.settled(ctx, rest); err != nil {
+		return report{}, err
 	}
-	return time.Since(begin), nil
+	out := m.report(o.Events)
+	c, err := ask(ctx, o.URL)
+	out.Lost, out.Twice = o.Events-c.IDs, c.Requests-c.IDs
+	return out, err
+}
+
+// millis returns durations in milliseconds.
+func millis(durations []time.Duration) []float64 {
+	out := make([]float64, len(durations))
+	for i, d := range durations {
+		out[i] = float64(d) / float64(time.Millisecond)
+	}
+	return out
 }

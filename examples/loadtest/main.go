@@ -1,8 +1,12 @@
 // Command loadtest measures ringback on the machine at hand, next to a bare
 // loop that posts the same body to the same receiver with net/http alone. The
-// receiver is a process of its own.
+// receiver is a process of its own, and so is every run of the bare loop and of
+// an engine: the memory and the processor time of each are its own.
 //
 //	go run ./examples/loadtest
+//
+// The row backlog needs 3 GB in the folder for temporary files, which is also
+// where the SQLite files of the other rows are.
 package main
 
 import (
@@ -13,8 +17,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/pprof"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -24,7 +26,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args, os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has run
@@ -33,58 +35,29 @@ func main() {
 
 // settings are the flags.
 type settings struct {
-	rows      []string
+	rows      []row
 	events    int
 	rounds    int
 	endpoints int
 	json      bool
+	profile   string
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if os.Getenv(receiverEnv) != "" {
-		return receive(ctx, os.Stdin, stdout)
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	switch os.Getenv(roleEnv) {
+	case receiverRole:
+		return receive(ctx, stdin, stdout)
+	case partRole:
+		return playPart(ctx, stdin, stdout)
 	}
-	var s settings
-	flags := flag.NewFlagSet("loadtest", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	rows := flags.String("rows", strings.Join(rowNames(), ","), "`LIST` of rows to measure")
-	flags.IntVar(&s.events, "events", 30_000, "events per engine and round")
-	flags.IntVar(&s.rounds, "rounds", 3, "rounds; in each the bare loop and every row take their turn")
-	flags.IntVar(&s.endpoints, "endpoints", 20, "endpoints that share the events")
-	flags.BoolVar(&s.json, "json", false, "print JSON instead of the table")
-	profile := flags.String("cpuprofile", "", "write a profile of all that is measured to `FILE`")
-	if err := flags.Parse(args[1:]); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil
-		}
-		return err
+	s, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
 	}
-	if s.events < 1 || s.rounds < 1 || s.endpoints < 1 {
-		return errors.New("loadtest: -events, -rounds and -endpoints take numbers above 0")
-	}
-	for name := range strings.SplitSeq(*rows, ",") {
-		if !slices.Contains(rowNames(), name) {
-			return fmt.Errorf("loadtest: -rows takes a list of %v, not %q", rowNames(), name)
-		}
-		s.rows = append(s.rows, name)
-	}
-	rc, err := startReceiver(ctx, stderr)
 	if err != nil {
 		return err
 	}
-	defer rc.close()
-	if *profile != "" {
-		f, err := os.Create(*profile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
-	}
-	results, err := measure(ctx, s, rc, stderr)
+	results, err := measure(ctx, s, stderr)
 	if err != nil {
 		return err
 	}
@@ -94,4 +67,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		err = printTable(stdout, results)
 	}
 	return errors.Join(err, complaint(results))
+}
+
+func parse(args []string, stderr io.Writer) (s settings, err error) {
+	flags := flag.NewFlagSet("loadtest", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	rows := flags.String("rows", "memory,sqlite,enqueue,backlog,fairness,latency", "`LIST` of rows to measure, of "+strings.Join(rowNames(), ", "))
+	flags.IntVar(&s.events, "events", 30_000, "events per engine and round")
+	flags.IntVar(&s.rounds, "rounds", 3, "rounds; in each every row takes its turn, between two runs of the bare loop")
+	flags.IntVar(&s.endpoints, "endpoints", 20, "endpoints that share the events; fairness takes 20 always")
+	flags.BoolVar(&s.json, "json", false, "print JSON instead of the table")
+	flags.StringVar(&s.profile, "cpuprofile", "", "write a profile of the engine's process in the last round to `FILE`; of several rows, to FILE with a dot and the row's name behind it")
+	later := func(string) error { return errLater }
+	flags.Func("postgres", "`URL` of a server; "+errLater.Error(), later)
+	flags.Func("nats", "`URL` of a server; "+errLater.Error(), later)
+	if err := flags.Parse(args[1:]); err != nil {
+		return s, err
+	}
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("loadtest: takes flags only, not %q", flags.Arg(0))
+	}
+	if s.events < 1 || s.rounds < 1 || s.endpoints < 1 {
+		return s, errors.New("loadtest: -events, -rounds and -endpoints take numbers above 0")
+	}
+	s.rows, err = rowsOf(*rows)
+	return s, err
 }

@@ -2,135 +2,156 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"runtime"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
+	"sync"
 )
 
-// result is a row of the report.
-type result struct {
-	Name       string  `json:"name"`
-	Rate       float64 `json:"rate"` // deliveries a second, the median round's
-	Bare       float64 `json:"bare"` // the bare loop's posts a second
-	Ratio      float64 `json:"ratio"`
-	Min        float64 `json:"min"` // of the ratios
-	Max        float64 `json:"max"`
-	CPU        float64 `json:"cpu_s_per_1000"`
-	CPURatio   float64 `json:"cpu_ratio"` // to the bare loop's client
-	RSS        float64 `json:"rss_mib"`
-	Lost       int     `json:"lost"`
-	Duplicates int     `json:"duplicates"`
+// bench is what the rows of one run of the program share.
+type bench struct {
+	settings
+	stderr     io.Writer
+	url        string // the receiver's
+	goroutines int    // at which the bare loop is best
+	scratch    string // folder for all files
+	key        []byte // seals the secrets in the registries
+	profileTo  string // where the engine of the row at hand writes its profile
+	filled     bool   // the backlogs are there
 }
-
-func rowNames() []string { return []string{"memory", "sqlite"} }
 
 // round is what one row did in one round.
 type round struct {
-	rate, cpu float64
-	rss       float64
+	rate      float64 // a second
+	ratio     float64
+	cpu       float64 // seconds per 1000
+	cpuRatio  float64
+	rss       float64 // MiB
 	lost, dup int
+	bare      float64 // the bare loop's rate beside it
+	more      map[string]float64
 }
 
-// measure interleaves the bare loop and the rows.
-func measure(ctx context.Context, s settings, rc *receiver, progress io.Writer) ([]result, error) {
-	goroutines, err := bestOf(ctx, rc.url, s.events/3+1)
+// roundOf is what a part says about the whole row.
+func roundOf(r report) round {
+	return round{rate: r.rate(), cpu: r.cpuPer1000(), rss: r.RSS, lost: r.Lost, dup: r.Twice, more: map[string]float64{}}
+}
+
+// measure runs all rounds. Each row stands between two runs of the bare loop.
+func measure(ctx context.Context, s settings, stderr io.Writer) ([]result, error) {
+	stderr = &shared{w: stderr}
+	rc, err := startReceiver(ctx, stderr)
 	if err != nil {
 		return nil, err
 	}
-	bare := make([]round, s.rounds)
-	rows := map[string][]round{}
+	defer rc.close()
+	scratch, err := os.MkdirTemp("", "ringback-load-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch) //nolint:errcheck // a folder of temporary files at worst
+	b := &bench{settings: s, stderr: stderr, url: rc.url, scratch: scratch, key: make([]byte, 32)}
+	_, _ = rand.Read(b.key) // never fails; it ends the program instead
+	if err := b.tuneBare(ctx); err != nil {
+		return nil, err
+	}
+	before, err := b.bare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rounds := make([][]round, len(s.rows))
 	for i := range s.rounds {
-		if bare[i], err = observe(ctx, rc, s.events, func() (time.Duration, error) {
-			return bareLoop(ctx, rc.url, s.events, goroutines)
-		}); err != nil {
-			return nil, err
-		}
-		for _, name := range s.rows {
-			r, err := observe(ctx, rc, s.events, func() (time.Duration, error) {
-				return loop(ctx, name, rc.url, s.events, s.endpoints)
-			})
-			if err != nil {
-				return nil, fmt.Errorf("loadtest: row %s: %w", name, err)
+		for k, row := range s.rows {
+			b.profileTo = ""
+			if i == s.rounds-1 {
+				b.profileTo = profileName(s, row)
 			}
-			rows[name] = append(rows[name], r)
-			fmt.Fprintf(progress, "round %d of %d: %-8s %7.0f/s, bare loop %7.0f/s with %d goroutines\n", i+1, s.rounds, name, r.rate, bare[i].rate, goroutines)
+			r, err := row.round(ctx, b, row)
+			if err != nil {
+				return nil, fmt.Errorf("loadtest: row %s: %w", row.name, err)
+			}
+			after, err := b.bare(ctx)
+			if err != nil {
+				return nil, err
+			}
+			r.compare(before, after)
+			before = after
+			rounds[k] = append(rounds[k], r)
+			fmt.Fprintf(stderr, "round %d of %d: %-10s %7.0f/s, ratio %5.2f, bare loop %7.0f/s with %d goroutines\n",
+				i+1, s.rounds, row.name, r.rate, r.ratio, r.bare, b.goroutines)
 		}
 	}
-	var out []result
-	for _, name := range s.rows {
-		out = append(out, summarize(name, rows[name], bare))
+	out := make([]result, len(s.rows))
+	for k, row := range s.rows {
+		out[k] = summarize(row, s, rounds[k])
 	}
 	return out, nil
 }
 
-// observe runs one loop and measures it from outside.
-func observe(ctx context.Context, rc *receiver, events int, loop func() (time.Duration, error)) (round, error) {
-	if _, err := rc.count(ctx); err != nil {
-		return round{}, err
+// compare sets what is compared with the bare loop, before and after the row.
+func (r *round) compare(before, after report) {
+	r.bare = (before.rate() + after.rate()) / 2
+	if r.ratio == 0 {
+		r.ratio = over(r.rate, r.bare)
 	}
-	runtime.GC()
-	stop := make(chan struct{})
-	peak := make(chan float64, 1)
-	go watchMemory(stop, peak)
-	before := cpuSeconds()
-	took, err := loop()
-	cpu := cpuSeconds() - before
-	close(stop)
-	r := round{cpu: cpu / float64(events) * 1000, rss: <-peak}
-	if err != nil {
-		return r, err
+	if r.cpuRatio == 0 {
+		r.cpuRatio = over(r.cpu, (before.cpuPer1000()+after.cpuPer1000())/2)
 	}
-	c, err := rc.count(ctx)
-	if err != nil {
-		return r, err
-	}
-	r.rate = float64(events) / took.Seconds()
-	r.lost, r.dup = events-c.IDs, c.Requests-c.IDs
-	return r, nil
 }
 
-func summarize(name string, rows, bare []round) result {
-	ratios := make([]float64, len(rows))
-	for i := range rows {
-		ratios[i] = rows[i].rate / bare[i].rate
+func profileName(s settings, r row) string {
+	if s.profile == "" || len(s.rows) == 1 {
+		return s.profile
 	}
-	pick := func(list []round, f func(round) float64) float64 {
-		values := make([]float64, len(list))
-		for i, r := range list {
+	return s.profile + "." + r.name
+}
+
+func summarize(row row, s settings, rounds []round) result {
+	pick := func(f func(round) float64) []float64 {
+		values := make([]float64, len(rounds))
+		for i, r := range rounds {
 			values[i] = f(r)
 		}
-		return median(values)
+		return values
 	}
+	ratios := pick(func(r round) float64 { return r.ratio })
 	res := result{
-		Name: name, Ratio: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios),
-		Rate: pick(rows, func(r round) float64 { return r.rate }),
-		Bare: pick(bare, func(r round) float64 { return r.rate }),
-		CPU:  pick(rows, func(r round) float64 { return r.cpu }),
-		RSS:  pick(rows, func(r round) float64 { return r.rss }),
+		Name: row.name, Endpoints: s.endpoints, row: row,
+		Ratio: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios),
+		Rate:     median(pick(func(r round) float64 { return r.rate })),
+		Bare:     median(pick(func(r round) float64 { return r.bare })),
+		CPU:      median(pick(func(r round) float64 { return r.cpu })),
+		CPURatio: median(pick(func(r round) float64 { return r.cpuRatio })),
+		RSS:      median(pick(func(r round) float64 { return r.rss })),
+		more:     map[string]float64{},
 	}
-	if b := pick(bare, func(r round) float64 { return r.cpu }); b > 0 {
-		res.CPURatio = res.CPU / b
+	for name := range maps.Keys(rounds[0].more) {
+		res.more[name] = median(pick(func(r round) float64 { return r.more[name] }))
 	}
-	for _, r := range rows {
+	if n, ok := res.more["endpoints"]; ok {
+		res.Endpoints = int(n)
+	}
+	for _, r := range rounds {
 		res.Lost += max(r.lost, 0)
 		res.Duplicates += max(r.dup, 0)
 	}
 	return res
 }
 
-func median(values []float64) float64 {
-	s := slices.Sorted(slices.Values(values))
-	n := len(s)
-	if n%2 == 1 {
-		return s[n/2]
-	}
-	return (s[n/2-1] + s[n/2]) / 2
+// shared is a writer that the children write to as well.
+type shared struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
 }
 
 // complaint is an error if anything was lost.
@@ -144,34 +165,26 @@ func complaint(results []result) error {
 	return errors.Join(errs...)
 }
 
-// watchMemory samples the resident memory and reports the highest.
-func watchMemory(stop <-chan struct{}, peak chan<- float64) {
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	highest := 0.0
-	for {
-		highest = max(highest, residentMiB())
-		select {
-		case <-stop:
-			peak <- highest
-			return
-		case <-ticker.C:
-		}
+func median(values []float64) float64 { return quantile(values, 0.5) }
+
+// quantile returns the value that the share q of the values does not exceed;
+// the mean of the two in the middle where that is the median of an even number.
+func quantile(values []float64, q float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	n := len(s)
+	switch {
+	case n == 0:
+		return 0
+	case q == 0.5 && n%2 == 0:
+		return (s[n/2-1] + s[n/2]) / 2
 	}
+	return s[min(int(q*float64(n)), n-1)]
 }
 
-func residentMiB() float64 {
-	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0 // not Linux
-	}
-	fields := strings.Fields(string(b))
-	if len(fields) < 2 {
+// over is a/b, or 0 where there is nothing to compare with.
+func over(a, b float64) float64 {
+	if b <= 0 {
 		return 0
 	}
-	pages, err := strconv.ParseFloat(fields[1], 64)
-	if err != nil {
-		return 0
-	}
-	return pages * float64(os.Getpagesize()) / (1 << 20)
+	return a / b
 }

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime/pprof"
+	"time"
+)
+
+// The environment makes the program something else than the load test.
+const (
+	roleEnv      = "RINGBACK_LOADTEST_ROLE"
+	orderEnv     = "RINGBACK_LOADTEST_ORDER"
+	receiverRole = "receiver"
+	partRole     = "part"
+)
+
+// order says what a child process is to run and measure.
+type order struct {
+	Part       string  // a name in parts
+	Kind       string  // of store
+	URL        string  // the receiver's
+	Dir        string  // of the store's files
+	Key        []byte  // seals the registry's secrets
+	Profile    string  // where to write a profile; empty is nowhere
+	Events     int     // how many to publish
+	Endpoints  int     // that share them
+	Goroutines int     // of the bare loop
+	Waiting    int     // deliveries of a backlog
+	Scenario   string  // of a backlog
+	Hung       int     // endpoints that hang, or would
+	Mode       string  // what the hung endpoints do
+	PerSecond  float64 // of a paced load
+	Seconds    float64 // of a paced load
+}
+
+// report is what a child measured.
+type report struct {
+	Error   string  // why it failed
+	Events  int     // in Seconds
+	Seconds float64 // from the first publish to the last settle
+	CPU     float64 // seconds of this process meanwhile
+	RSS     float64 // MiB that it took at most, ever
+	Lost    int
+	Twice   int
+	Values  map[string]float64
+}
+
+func (r report) rate() float64       { return over(float64(r.Events), r.Seconds) }
+func (r report) cpuPer1000() float64 { return over(r.CPU*1000, float64(r.Events)) }
+
+// parts are what a child can run.
+func parts() map[string]func(context.Context, order) (report, error) {
+	return map[string]func(context.Context, order) (report, error){
+		"bare": playBare, "barepace": playBarePace, "loop": playLoop, "enqueue": playEnqueue,
+		"fill": playFill, "backlog": playBacklog, "fairness": playFairness, "latency": playLatency,
+	}
+}
+
+// playPart is a child: it runs the ordered part and prints its report. It ends
+// early when standard input does, which is with the parent.
+func playPart(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, stdin) // any end is the end
+		cancel()
+	}()
+	var o order
+	if err := json.Unmarshal([]byte(os.Getenv(orderEnv)), &o); err != nil {
+		return fmt.Errorf("loadtest: %s: %w", orderEnv, err)
+	}
+	play := parts()[o.Part]
+	if play == nil {
+		return fmt.Errorf("loadtest: no part %q", o.Part)
+	}
+	r, err := profiled(o.Profile, func() (report, error) { return play(ctx, o) })
+	if err != nil {
+		r = report{Error: err.Error()}
+	}
+	r.RSS = peakMiB()
+	return json.NewEncoder(stdout).Encode(r)
+}
+
+func profiled(path string, play func() (report, error)) (r report, err error) {
+	if path == "" {
+		return play()
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return report{}, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return report{}, err
+	}
+	defer pprof.StopCPUProfile()
+	return play()
+}
+
+// child runs a part in a fresh process of this program.
+func (b *bench) child(ctx context.Context, o order) (report, error) {
+	o.URL, o.Key = b.url, b.key
+	said, err := json.Marshal(o)
+	if err != nil {
+		return report{}, err
+	}
+	cmd, stdin, stdout, err := startSelf(ctx, b.stderr, roleEnv+"="+partRole, orderEnv+"="+string(said))
+	if err != nil {
+		return report{}, err
+	}
+	defer stdin.Close()
+	var r report
+	if err := errors.Join(json.NewDecoder(stdout).Decode(&r), cmd.Wait(), ctx.Err()); err != nil {
+		return r, fmt.Errorf("its process failed: %w", err)
+	}
+	if r.Error != "" {
+		return r, errors.New(r.Error)
+	}
+	return r, nil
+}
+
+// inScratch runs a part with a fresh folder, which is removed afterwards.
+func (b *bench) inScratch(ctx context.Context, o order) (_ report, err error) {
+	if o.Dir, err = os.MkdirTemp(b.scratch, "row-"); err != nil {
+		return report{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
+	return b.child(ctx, o)
+}
+
+// startSelf starts this program once more.
+func startSelf(ctx context.Context, stderr io.Writer, env ...string) (*exec.Cmd, io.Closer, io.Reader, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe) //nolint:gosec // this program itself
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return cmd, stdin, stdout, cmd.Start()
+}
+
+// meter measures a stretch of a part.
+type meter struct {
+	begin time.Time
+	cpu   float64
+}
+
+func startMeter() meter { return meter{cpu: cpuSeconds(), begin: time.Now()} }
+
+func (m meter) report(events int) report {
+	return report{Events: events, Seconds: time.Since(m.begin).Seconds(), CPU: cpuSeconds() - m.cpu, Values: map[string]float64{}}
+}
