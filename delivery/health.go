@@ -81,7 +81,7 @@ const ReasonFailing = "nothing accepted for too long"
 // fades decides what a failed attempt means for a subscription that has been
 // failing: it is disabled, or the application is warned that it will be.
 func (r *run) fades(ctx context.Context, o *outcome, sub registry.Subscription) {
-	after, h := r.cfg.DisableAfter, o.lease.Health
+	after, h := r.cfg.DisableAfter, o.slot.Lease.Health
 	if after < 0 || h.FailingFor < after/2 || h.Failures < ThrottleAfter || o.Sign() != SignFailing || sub.State != registry.Active || o.disabled {
 		return
 	}
@@ -105,13 +105,13 @@ func (r *run) fades(ctx context.Context, o *outcome, sub registry.Subscription) 
 }
 
 func (r *run) warn(ctx context.Context, o *outcome, sub registry.Subscription) {
-	err := r.store.SetLanes(ctx, time.Time{}, LaneState{Lane: o.lease.LaneName(), Health: HealthWarned})
+	err := r.store.SetLanes(ctx, time.Time{}, LaneState{Lane: o.slot.Lease.LaneName(), Health: HealthWarned})
 	if err != nil {
 		r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot note a warning", slog.String("endpoint", sub.ID), slog.Any("error", err))
 		return
 	}
 	r.notify(Notice{
 		Kind: EndpointFailing, SubscriptionID: sub.ID, Dialect: sub.Dialect, Tenant: sub.Tenant,
-		Reason: o.Attempt.Error, FailingFor: o.lease.Health.FailingFor,
+		Reason: o.Attempt.Error, FailingFor: o.slot.Lease.Health.FailingFor,
 	})
 }

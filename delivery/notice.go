@@ -97,7 +97,7 @@ func (r *run) notify(x Notice) {
 
 // notice returns what to tell once an outcome is durable, if anything.
 func (o *outcome) notice() (n Notice, ok bool) {
-	l := o.lease
+	l := o.slot.Lease
 	n = Notice{SubscriptionID: l.SubscriptionID, Dialect: l.Dialect, Tenant: l.Tenant, FailingFor: l.Health.FailingFor}
 	switch {
 	case o.disabled:

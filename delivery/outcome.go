@@ -16,8 +16,9 @@ import (
 const registryPause = time.Second
 
 // attempt makes one attempt and decides what becomes of the delivery.
-func (r *run) attempt(ctx context.Context, l *Lease) outcome {
-	o := outcome{Outcome: Outcome{ID: l.ID, Receipt: l.Receipt}, lease: l}
+func (r *run) attempt(ctx context.Context, s *slot) outcome {
+	l := s.Lease
+	o := outcome{Outcome: Outcome{ID: l.ID, Receipt: l.Receipt}, slot: s}
 	if l.Expired {
 		o.giveUp(ReasonExpired)
 		return r.farewellSettled(o)
@@ -63,7 +64,7 @@ func (r *run) attempt(ctx context.Context, l *Lease) outcome {
 
 // stops handles subscriptions that must not be sent to now.
 func (r *run) stops(ctx context.Context, o *outcome, sub registry.Subscription) bool {
-	farewell := isFarewell(o.lease)
+	farewell := isFarewell(o.slot.Lease)
 	switch {
 	case sub.State == registry.Removed && !farewell:
 		o.giveUp(ReasonRemoved)
@@ -106,12 +107,12 @@ func (r *run) judge(ctx context.Context, o *outcome, sub registry.Subscription) 
 		}
 	case VerdictRetry:
 		if a.RetryAfter > 0 && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable) {
-			err := r.store.SetLanes(ctx, time.Time{}, LaneState{Lane: o.lease.LaneName(), NotBeforeIn: a.RetryAfter})
+			err := r.store.SetLanes(ctx, time.Time{}, LaneState{Lane: o.slot.Lease.LaneName(), NotBeforeIn: a.RetryAfter})
 			if err != nil {
 				r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot hold a lane", slog.String("endpoint", sub.ID), slog.Any("error", err))
 			}
 		}
-		pause, again := r.pause(a, sub, o.lease)
+		pause, again := r.pause(a, sub, o.slot.Lease)
 		if o.Result, o.RetryIn = Retry, max(pause, a.RetryAfter); !again {
 			o.giveUp(a.Error)
 		}
@@ -134,10 +135,10 @@ func (r *run) pause(a *Attempt, sub registry.Subscription, l *Lease) (pause time
 
 // farewellSettled has the tombstone deleted once its farewell is settled.
 func (r *run) farewellSettled(o outcome) outcome {
-	if !isFarewell(o.lease) || o.Result == Retry || o.Result == Release {
+	if !isFarewell(o.slot.Lease) || o.Result == Retry || o.Result == Release {
 		return o
 	}
-	id := o.lease.SubscriptionID
+	id := o.slot.Lease.SubscriptionID
 	o.then = func(ctx context.Context) {
 		if err := r.forgetTombstone(ctx, id); err != nil {
 			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot delete a tombstone", slog.String("endpoint", id), slog.Any("error", err))

@@ -10,8 +10,8 @@ import (
 // processors anyway, and more when some are slow, up to one for each slot.
 type pool struct {
 	max   int
-	queue <-chan *Lease
-	send  func(*Lease)
+	queue <-chan *slot
+	send  func(*slot)
 
 	wg      sync.WaitGroup
 	mu      sync.Mutex
@@ -27,7 +27,7 @@ const (
 	slowAfter    = 5 * time.Millisecond
 )
 
-func (p *pool) init(size int, queue <-chan *Lease, send func(*Lease)) {
+func (p *pool) init(size int, queue <-chan *slot, send func(*slot)) {
 	p.max, p.queue, p.send = size, queue, send
 }
 

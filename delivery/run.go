@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,7 @@ type run struct {
 
 	hard    context.Context //nolint:containedctx // ends when the drain's patience does
 	cut     context.CancelFunc
-	queue   chan *Lease   // leased and not begun; never full
+	queue   chan *slot    // leased and not begun; never full
 	ended   chan outcome  // attempted and not settled; never full
 	freed   chan struct{} // a slot is free
 	watch   watcher
@@ -26,14 +27,21 @@ type run struct {
 	notices notices
 
 	mu      sync.Mutex
-	held    map[string]*Lease // by receipt, until settled
-	retries int               // of held, those that are no first tries
+	held    []*slot // until settled, in no order
+	retries int     // of held, those that are no first tries
+}
+
+// slot is a lease from when it was taken until it is durably settled.
+type slot struct {
+	*Lease
+
+	place int // in held
 }
 
 // outcome is an Outcome with what follows from it once it is durable.
 type outcome struct {
 	Outcome
-	lease    *Lease
+	slot     *slot
 	disabled bool // the attempt disabled its subscription
 	then     func(context.Context)
 }
@@ -42,13 +50,13 @@ func newRun(ctx context.Context, e *Engine) *run {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	r := &run{
 		Engine: e, hard: hard, cut: cut,
-		queue:   make(chan *Lease, e.cfg.MaxInFlight),
+		queue:   make(chan *slot, e.cfg.MaxInFlight),
 		ended:   make(chan outcome, e.cfg.MaxInFlight),
 		freed:   make(chan struct{}, 1),
-		held:    make(map[string]*Lease, e.cfg.MaxInFlight),
+		held:    make([]*slot, 0, e.cfg.MaxInFlight),
 		notices: notices{tell: e.cfg.Notify, log: e.cfg.Logger},
 	}
-	r.pool.init(e.cfg.MaxInFlight, r.queue, func(l *Lease) { r.ended <- r.attempt(hard, l) })
+	r.pool.init(e.cfg.MaxInFlight, r.queue, func(s *slot) { r.ended <- r.attempt(hard, s) })
 	return r
 }
 
@@ -124,17 +132,19 @@ func (r *run) request() LeaseRequest {
 }
 
 func (r *run) take(leases []Lease) {
+	slots := make([]slot, len(leases))
 	r.mu.Lock()
 	for i := range leases {
-		r.held[leases[i].Receipt] = &leases[i]
+		slots[i] = slot{&leases[i], len(r.held)}
+		r.held = append(r.held, &slots[i])
 		if leases[i].Attempts > 0 {
 			r.retries++
 		}
 	}
 	r.mu.Unlock()
 	r.pool.expect(len(leases))
-	for i := range leases {
-		r.queue <- &leases[i]
+	for i := range slots {
+		r.queue <- &slots[i]
 	}
 	r.pool.grow()
 }
@@ -182,8 +192,8 @@ func (r *run) idle(ctx context.Context, d time.Duration) {
 func (r *run) release() {
 	for {
 		select {
-		case l := <-r.queue:
-			r.ended <- outcome{Outcome: Outcome{ID: l.ID, Receipt: l.Receipt, Result: Release}, lease: l}
+		case s := <-r.queue:
+			r.ended <- outcome{Outcome: Outcome{ID: s.ID, Receipt: s.Receipt, Result: Release}, slot: s}
 		default:
 			return
 		}
@@ -202,8 +212,8 @@ func (r *run) beat(stop <-chan struct{}) {
 		}
 		r.mu.Lock()
 		leases := make([]Lease, 0, len(r.held))
-		for _, l := range r.held {
-			leases = append(leases, *l)
+		for _, s := range r.held {
+			leases = append(leases, *s.Lease)
 		}
 		r.mu.Unlock()
 		if len(leases) == 0 {
@@ -216,32 +226,71 @@ func (r *run) beat(stop <-chan struct{}) {
 	}
 }
 
-const settleBatch = 1000
+// free makes room for another lease. The caller holds the lock.
+func (r *run) free(s *slot) {
+	last := r.held[len(r.held)-1]
+	r.held[s.place], last.place = last, s.place
+	r.held[len(r.held)-1] = nil
+	r.held = r.held[:len(r.held)-1]
+	if s.Attempts > 0 {
+		r.retries--
+	}
+}
+
+const (
+	settleBatch = 1000
+	// settlesAtOnce is how many batches are being stored at a time by a store
+	// that takes longer than slowSettle: it then knows of an attempt's end,
+	// which frees its lane, while it still writes what ended before.
+	settlesAtOnce = 4
+	slowSettle    = 300 * time.Microsecond
+)
 
 // settle stores outcomes until there are no more to come.
 func (r *run) settle() error {
-	var batch []outcome
-	for first := range r.ended {
-		batch = append(batch[:0], first)
-	more:
-		for len(batch) < settleBatch {
+	var wg sync.WaitGroup
+	room := make(chan struct{}, settlesAtOnce)
+	failures := make(chan error, 1)
+	var slow atomic.Bool
+	store := func(batch []outcome) {
+		begin := time.Now()
+		if err := r.persist(batch); err != nil {
 			select {
-			case o, ok := <-r.ended:
-				if !ok {
-					break more
-				}
-				batch = append(batch, o)
-			default:
-				break more
+			case failures <- err:
+			default: // the first says it
 			}
 		}
-		if err := r.persist(batch); err != nil {
-			for range r.ended { //nolint:revive // senders must not block
-			}
-			return err
+		slow.Store(time.Since(begin) > slowSettle)
+		<-room
+	}
+	for first := range r.ended {
+		room <- struct{}{}
+		if batch := r.endedBy(first); slow.Load() {
+			wg.Go(func() { store(batch) })
+		} else {
+			store(batch)
 		}
 	}
-	return nil
+	wg.Wait()
+	close(failures)
+	return <-failures
+}
+
+// endedBy returns all that has ended by now.
+func (r *run) endedBy(first outcome) []outcome {
+	batch := append(make([]outcome, 0, min(len(r.ended)+1, settleBatch)), first)
+	for len(batch) < settleBatch {
+		select {
+		case o, ok := <-r.ended:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, o)
+		default:
+			return batch
+		}
+	}
+	return batch
 }
 
 // persist stores a batch, again and again if the store is away, until the drain's
@@ -278,12 +327,7 @@ func (r *run) persist(batch []outcome) error {
 	}
 	r.mu.Lock()
 	for i := range batch {
-		if l, ok := r.held[batch[i].Receipt]; ok {
-			delete(r.held, batch[i].Receipt)
-			if l.Attempts > 0 {
-				r.retries--
-			}
-		}
+		r.free(batch[i].slot)
 	}
 	r.mu.Unlock()
 	select {

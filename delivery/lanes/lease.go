@@ -112,12 +112,12 @@ func (s *Store) reapBy(end int64) {
 func (s *Store) take(now int64, req delivery.LeaseRequest) []delivery.Lease {
 	left := cmp.Or(req.Retries, req.Max) // retries that may still be taken
 	expires := now + micros(cmp.Or(max(req.TTL, 0), defaultTTL))
-	var out []delivery.Lease
-	for len(out) < req.Max {
+	taken := s.taken[:0] // known only in the end how many: leases are large
+	for len(taken) < req.Max {
 		class := fresh
 		switch retry := s.ready[retries].len() > 0 && left > 0; {
 		case s.ready[fresh].len() == 0 && !retry:
-			return out
+			return s.leases(taken, now)
 		case s.ready[fresh].len() == 0, retry && s.alternate:
 			class = retries
 		}
@@ -127,17 +127,19 @@ func (s *Store) take(now int64, req delivery.LeaseRequest) []delivery.Lease {
 		if r := l.head(class, now); r != nil && l.open(now, s.cfg.MaxInFlight) {
 			heap.Pop(&l.queue[class])
 			s.held -= r.cost()
-			out = append(out, s.lease(r, now, expires))
+			s.begin(r, now, expires)
+			taken = append(taken, r)
 			if class == retries {
 				left--
 			}
 		}
 		s.place(l, now)
 	}
-	return out
+	return s.leases(taken, now)
 }
 
-func (s *Store) lease(r *row, now, expires int64) delivery.Lease {
+// begin starts a lease.
+func (s *Store) begin(r *row, now, expires int64) {
 	s.tokens++
 	r.state, r.token, r.expires = leased, s.tokens, expires
 	s.reapBy(expires)
@@ -146,15 +148,27 @@ func (s *Store) lease(r *row, now, expires int64) delivery.Lease {
 	if l.rate > 0 {
 		l.rateAt = max(l.rateAt, now) + int64(1e6/l.rate)
 	}
-	lease := delivery.Lease{
-		Delivery: *r.Delivery,
-		Try:      r.Tries + 1,
-		Expired:  r.Expires != 0 && r.Expires <= now,
-		Receipt:  receipt(r.Seq, r.token),
-		Health:   l.report(now),
+}
+
+// leases describes the leases that were just begun.
+func (s *Store) leases(taken []*row, now int64) []delivery.Lease {
+	s.taken = taken
+	if len(taken) == 0 {
+		return nil
 	}
-	lease.Attempts = r.Attempts
-	return lease
+	out := make([]delivery.Lease, len(taken))
+	for i, r := range taken {
+		out[i] = delivery.Lease{
+			Delivery: *r.Delivery,
+			Try:      r.Tries + 1,
+			Expired:  r.Expires != 0 && r.Expires <= now,
+			Receipt:  receipt(r.Seq, r.token),
+			Health:   r.lane.report(now),
+		}
+		out[i].Attempts = r.Attempts
+	}
+	clear(taken)
+	return out
 }
 
 func receipt(seq int64, token uint64) string {

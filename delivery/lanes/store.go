@@ -47,6 +47,7 @@ type Store struct {
 	lanes     map[string]*lane
 	rows      map[int64]*row // waiting in memory, leased or settling
 	ready     [2]ring        // lanes that may send now, by class
+	taken     []*row         // by one lease, kept for the next
 	alternate bool           // whose turn it is, where both classes may send
 	timers    timers
 	thirst    []*lane // lanes whose rows should be read

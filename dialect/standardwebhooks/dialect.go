@@ -1,6 +1,7 @@
 package standardwebhooks
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,20 +115,32 @@ func appendString(dst []byte, s string) []byte {
 // appendCompact appends data, which is valid JSON, without the white space
 // between its tokens.
 func appendCompact(dst, data []byte) []byte {
-	inString := false
 	start := 0
 	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case inString && c == '\\':
-			i++ // what is escaped ends nothing
-		case c == '"':
-			inString = !inString
-		case !inString && (c == ' ' || c == '\n' || c == '\t' || c == '\r'):
+		switch data[i] {
+		case '"':
+			i += stringEnd(data[i:])
+		case ' ', '\n', '\t', '\r':
 			dst = append(dst, data[start:i]...)
 			start = i + 1
 		}
 	}
 	return append(dst, data[start:]...)
+}
+
+// stringEnd returns the index of the quote that ends the string at the
+// beginning of data.
+func stringEnd(data []byte) int {
+	for i, quote := 1, 0; ; {
+		if quote < i { // the last one was escaped
+			quote = i + bytes.IndexByte(data[i:], '"')
+		}
+		escape := bytes.IndexByte(data[i:quote], '\\')
+		if escape < 0 {
+			return quote
+		}
+		i += escape + 2 // what is escaped ends nothing
+	}
 }
 
 // errUnsigned never fails an attempt that could be signed.

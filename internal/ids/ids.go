@@ -3,16 +3,25 @@
 package ids
 
 import (
+	"bufio"
+	"crypto/rand"
 	"encoding/base32"
+	"sync"
 
 	"github.com/google/uuid"
 )
+
+// randomness is read 512 bytes at a time: a call for each ID costs more than
+// all the rest of it.
+var randomness = sync.Pool{New: func() any { return bufio.NewReaderSize(rand.Reader, 512) }}
 
 var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // New returns prefix, an underscore and a new UUIDv7 in Crockford's base 32.
 func New(prefix string) string {
-	id := uuid.Must(uuid.NewV7()) // fails only if the system has no randomness
+	r := randomness.Get().(*bufio.Reader)    //nolint:forcetypeassert // the pool holds nothing else
+	id := uuid.Must(uuid.NewV7FromReader(r)) // fails only if the system has no randomness
+	randomness.Put(r)
 	return Format(prefix, id)
 }
 
