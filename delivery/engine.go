@@ -36,6 +36,9 @@ type Config struct {
 	// Poll is how often a store that is no [Waiter] is asked for work. 0 is
 	// 250 ms.
 	Poll time.Duration
+	// Retention is how long settled deliveries are remembered, if the store is
+	// a [Pruner]. The zero value is 7 days, 30 for dead ones, 1 GiB in all.
+	Retention Retention
 	// DisableAfter is how long an endpoint may accept nothing before its
 	// subscription is disabled; the application is warned at half of it. What
 	// fails by DNS alone is never disabled, nor is what the dialect has endure.

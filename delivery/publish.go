@@ -74,7 +74,7 @@ func (e *Engine) publish(ctx context.Context, events []Event) ([]Published, erro
 		}
 		inSteps := given && len(subs) > MaxBatch
 		if inSteps {
-			ds = append(ds, marker(stepsBegin(ev.ID), now))
+			ds = append(ds, marker(stepsBegin(ev.ID), &ev, now))
 		}
 		for k := range subs {
 			d, err := e.encode(&ev, subs[k], now)
@@ -84,10 +84,10 @@ func (e *Engine) publish(ctx context.Context, events []Event) ([]Published, erro
 			ds = append(ds, d)
 		}
 		if given && len(subs) == 0 {
-			ds = append(ds, marker(ev.ID, now))
+			ds = append(ds, marker(ev.ID, &ev, now))
 		}
 		if inSteps {
-			ds = append(ds, marker(stepsEnd(ev.ID), now))
+			ds = append(ds, marker(stepsEnd(ev.ID), &ev, now))
 		}
 		out[i].Deliveries = len(subs)
 	}
@@ -137,8 +137,8 @@ func (e *Engine) remembered(ctx context.Context, eventID string) (int, bool, err
 }
 
 // marker has the store remember an ID.
-func marker(eventID string, now time.Time) Delivery {
-	return Delivery{ID: eventID, EventID: eventID, PublishedAt: now}
+func marker(id string, ev *Event, now time.Time) Delivery {
+	return Delivery{ID: id, EventID: id, Tenant: ev.Tenant, PublishedAt: now}
 }
 
 // An event for more than MaxBatch subscriptions has a marker stored before its

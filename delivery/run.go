@@ -66,6 +66,7 @@ func (r *run) loop(ctx context.Context) error {
 	go func() { settled <- r.settle() }()
 	stopHeart := make(chan struct{})
 	r.heart.Go(func() { r.beat(stopHeart) })
+	r.heart.Go(func() { r.retain(ctx) })
 	if w, ok := r.store.(Waiter); ok {
 		r.watch.start(ctx, w)
 	}

@@ -21,11 +21,12 @@ type Config struct {
 }
 
 // A Store keeps deliveries in memory: it is not durable. It implements
-// [delivery.Store], [delivery.Waiter], [delivery.Browser] and
-// [delivery.Operator]. Make one with [Open].
+// [delivery.Store], [delivery.Waiter], [delivery.Browser], [delivery.Operator]
+// and [delivery.Pruner]. Make one with [Open].
 type Store struct {
 	*lanes.Store
 	rows *rows
+	over excess // guarded by rows.mu
 }
 
 // Open returns an empty store.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
 	"github.com/ringback-go/ringback/delivery/memstore"
 	"github.com/ringback-go/ringback/delivery/storetest"
 )
@@ -21,11 +22,15 @@ func open(tb testing.TB, cfg memstore.Config) *memstore.Store {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Config{
-		Open:   func(t *testing.T) delivery.Store { return open(t, memstore.Config{}) },
+		Open: func(t *testing.T) delivery.Store {
+			return open(t, memstore.Config{Lanes: lanes.Config{MaxInFlight: 64}})
+		},
 		Traits: (*memstore.Store)(nil).Traits(),
 	})
 }
 
 func BenchmarkStore(b *testing.B) {
-	storetest.Benchmark(b, func(b *testing.B) delivery.Store { return open(b, memstore.Config{}) })
+	storetest.Benchmark(b, func(b *testing.B) delivery.Store {
+		return open(b, memstore.Config{Lanes: lanes.Config{MaxInFlight: 64}})
+	})
 }

@@ -67,6 +67,9 @@ func (b browser) Deliveries(ctx context.Context, f delivery.Filter) iter.Seq2[de
 
 // list reads a page; last is the Seq to go on from, 0 at the end.
 func (b browser) list(ctx context.Context, f delivery.Filter, before int64, limit int) (out []delivery.Status, last int64, err error) {
+	if err := b.rows.here(); err != nil {
+		return nil, 0, err
+	}
 	from, args := listAll, []any{before, limit}
 	switch {
 	case f.ID != "":
@@ -181,6 +184,9 @@ func (b browser) Attempts(ctx context.Context, id string) ([]delivery.Attempt, e
 }
 
 func (b browser) attempts(ctx context.Context, id string) ([]delivery.Attempt, error) {
+	if err := b.rows.here(); err != nil {
+		return nil, err
+	}
 	var seq int64
 	var outcome []byte
 	var state sql.NullInt64
@@ -223,6 +229,9 @@ func (b browser) attempts(ctx context.Context, id string) ([]delivery.Attempt, e
 // Counts implements [delivery.Browser].
 func (b browser) Counts(ctx context.Context) (delivery.Counts, error) {
 	var c delivery.Counts
+	if err := b.rows.here(); err != nil {
+		return c, err
+	}
 	err := b.rows.read.QueryRowContext(ctx, `SELECT
 		(SELECT value FROM ringback_meta WHERE name = 'pending'),
 		(SELECT value FROM ringback_meta WHERE name = 'delivered'),
@@ -235,6 +244,9 @@ func (b browser) Counts(ctx context.Context) (delivery.Counts, error) {
 
 // Event implements [delivery.Browser].
 func (b browser) Event(ctx context.Context, eventID string) (int, bool, error) {
+	if err := b.rows.here(); err != nil {
+		return 0, false, err
+	}
 	var n int
 	var markers float64
 	// Delivery IDs begin with the event's ID and a dot; '/' follows the dot.

@@ -233,3 +233,21 @@ func TestClosed(t *testing.T) {
 		t.Errorf("Lease: %v", err)
 	}
 }
+
+// The pragmas that a file keeps count only if they come before its first page.
+func TestNewFileHasItsSettings(t *testing.T) {
+	t.Parallel()
+	s, err := sqlitestore.Open(t.Context(), sqlitestore.Config{Path: filepath.Join(t.TempDir(), "new.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for pragma, want := range map[string]string{
+		"page_size": "8192", "auto_vacuum": "2", "journal_mode": "wal", "synchronous": "2", "journal_size_limit": "16777216",
+	} {
+		var got string
+		if err := s.Writer().QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %s, %v; want %s", pragma, got, err, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -22,6 +23,8 @@ const (
 // rows is the lanes.Backend.
 type rows struct {
 	write, read *sql.DB
+	path        string      // empty over the caller's pools
+	file        os.FileInfo // as it was opened
 	stmts       statements
 	prepared    []*sql.Stmt
 
@@ -33,10 +36,26 @@ type rows struct {
 	blobs    []byte
 }
 
+// here reports whether the file is still where it was opened. SQLite does not
+// look: it goes on in a file without a name, and a reader that is opened later
+// applies this file's log to whatever has the name now.
+func (r *rows) here() error {
+	if r.path == "" {
+		return nil
+	}
+	if now, err := os.Stat(r.path); err != nil || !os.SameFile(now, r.file) {
+		return ErrMoved
+	}
+	return nil
+}
+
 func (r *rows) HoldsAll() bool { return false }
 
 // Commit implements [lanes.Backend].
 func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
+	if err := r.here(); err != nil {
+		return err
+	}
 	tx, err := r.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("sqlitestore: begin: %w", err)
@@ -79,6 +98,9 @@ func rollback(tx *sql.Tx) error {
 
 // Refill implements [lanes.Backend].
 func (r *rows) Refill(ctx context.Context, now int64, wants []lanes.Want) ([]lanes.Found, error) {
+	if err := r.here(); err != nil {
+		return nil, err
+	}
 	found := make([]lanes.Found, len(wants))
 	for i, w := range wants {
 		if err := r.refill(ctx, now, w, &found[i]); err != nil {

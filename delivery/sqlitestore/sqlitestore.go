@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,19 +35,25 @@ type Config struct {
 }
 
 // A Store keeps deliveries in a SQLite file. It implements [delivery.Store],
-// [delivery.Waiter], [delivery.Browser] and [delivery.Operator]. Make one with
-// [Open].
+// [delivery.Waiter], [delivery.Browser], [delivery.Operator] and
+// [delivery.Pruner]. Make one with [Open].
 type Store struct {
 	*lanes.Store
 	browser
-	rows  *rows
-	owner *sql.DB
-	own   *sql.Conn
-	mine  bool // the pools were opened here
+	pruner pruner
+	rows   *rows
+	owner  *sql.DB
+	own    *sql.Conn
+	mine   bool // the pools were opened here
 
 	closing sync.Once
 	closed  error
 }
+
+// ErrMoved says that the file was deleted, or another put in its place, while
+// it was open: what is stored now would be found by nobody, and what is read
+// could be the other file's. The store must be opened anew.
+var ErrMoved = errors.New("sqlitestore: the file was deleted or replaced")
 
 // Open opens the file, takes ownership of it, brings its schema up to date and
 // reads what waits. Errors wrap delivery.ErrOwned if another process has it.
@@ -102,14 +109,22 @@ func (s *Store) openPath(ctx context.Context, path, driver string) error {
 		}
 		return err
 	}
-	s.rows.write, err = sql.Open(driver, source(path, "busy_timeout(5000)", "page_size(8192)", "auto_vacuum(2)", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-8192)", "wal_autocheckpoint(2000)", "foreign_keys(1)"))
+	s.rows.write, err = sql.Open(driver, source(path, "busy_timeout(5000)", "synchronous(FULL)",
+		"cache_size(-8192)", "wal_autocheckpoint(2000)", "journal_size_limit(16777216)", "foreign_keys(1)"))
 	if err != nil {
 		return err
 	}
 	s.rows.write.SetMaxOpenConns(1)
 	s.rows.write.SetMaxIdleConns(1)
-	if err := s.rows.write.PingContext(ctx); err != nil { // makes the file before readers come
+	// What the file itself keeps, in this order: each of the others fixes the
+	// size of a page. Afterwards the file is there for the readers.
+	for _, pragma := range []string{"page_size = 8192", "auto_vacuum = 2", "journal_mode = WAL"} {
+		if _, err := s.rows.write.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
+			return err
+		}
+	}
+	s.rows.path = path
+	if s.rows.file, err = os.Stat(path); err != nil {
 		return err
 	}
 	s.rows.read, err = sql.Open(driver, source(path, "busy_timeout(5000)", "query_only(1)", "cache_size(-4096)"))
@@ -180,6 +195,12 @@ func (s *Store) Close() error {
 
 func (s *Store) shut() error {
 	errs := []error{s.rows.unprepare()}
+	if s.rows.here() != nil {
+		// SQLite leaves the log of a file that was moved, and the next to open
+		// what has its name now would apply it: empty it through this connection.
+		_, err := s.rows.write.Exec("PRAGMA wal_checkpoint(TRUNCATE)") //nolint:noctx // a farewell
+		errs = append(errs, err)
+	}
 	if s.mine {
 		for _, db := range []*sql.DB{s.rows.read, s.rows.write} {
 			if db != nil {

@@ -56,8 +56,8 @@ func (f *files) reopen(t *testing.T, s delivery.Store) delivery.Store {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]lanes.Config{
-		"default":       {},
-		"little memory": {HoldBytes: 256 << 10, Straggle: 16, BatchRows: 64},
+		"default":       {MaxInFlight: 64},
+		"little memory": {MaxInFlight: 64, HoldBytes: 256 << 10, Straggle: 16, BatchRows: 64},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,7 +13,8 @@ import (
 
 // A Config says which store to check.
 type Config struct {
-	// Open returns a fresh, empty store. It closes it by t.Cleanup.
+	// Open returns a fresh, empty store that it closes by t.Cleanup. A lane of
+	// it has at least 64 leases at once by default.
 	Open func(t *testing.T) delivery.Store
 	// Reopen abandons s as a crash would, without a word to it, and opens what
 	// it left. Nil says that the store is not durable.
@@ -54,7 +55,7 @@ func Run(t *testing.T, cfg Config) {
 
 func rules() []rule {
 	return slices.Concat(enqueueRules, leaseRules, receiptRules, settleRules, laneRules, closeRules, healthRules,
-		keyRules, aheadRules, browseRules, operateRules, redriveRules, volumeRules, raceRules, waitRules, crashRules)
+		keyRules, aheadRules, browseRules, operateRules, redriveRules, volumeRules, raceRules, waitRules, pruneRules, crashRules)
 }
 
 func runCase(t *testing.T, cfg Config, r rule) {
