@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
 )
-
-// ErrUnsupported says that the store cannot do what was asked of it.
-var ErrUnsupported = errors.New("delivery: the store cannot do this")
 
 // Redrive has the dead deliveries that f chooses, whatever its State, tried
 // again from the start of their schedules, with the same IDs and bodies, and
@@ -62,7 +60,7 @@ func (e *Engine) replayed(f Filter) (Filter, error) {
 func (e *Engine) again(ctx context.Context, f Filter) (int, error) {
 	op, ok := e.store.(Operator)
 	if !ok {
-		return 0, fmt.Errorf("%w: it is no delivery.Operator", ErrUnsupported)
+		return 0, fmt.Errorf("delivery: the store is no Operator: %w", errors.ErrUnsupported)
 	}
 	return e.settledOnes(ctx, f, func(ids []string) error {
 		err := op.RetryNow(ctx, time.Time{}, ids...)
@@ -71,6 +69,33 @@ func (e *Engine) again(ctx context.Context, f Filter) (int, error) {
 		}
 		return err
 	})
+}
+
+// Cancel makes the waiting deliveries that f chooses dead with
+// [ReasonCancelled], in steps, and returns how many it gave up. Those being
+// attempted are not tried again if their attempt fails.
+func (e *Engine) Cancel(ctx context.Context, f Filter) (n int, err error) {
+	b, canList := e.store.(Browser)
+	op, canCancel := e.store.(Operator)
+	if !canList || !canCancel {
+		return 0, fmt.Errorf("delivery: the store is no Browser or no Operator: %w", errors.ErrUnsupported)
+	}
+	f.State = Pending
+	var ids []string
+	for st, err := range b.Deliveries(ctx, f) {
+		if err != nil {
+			return 0, err
+		}
+		ids = append(ids, st.ID)
+	}
+	for part := range slices.Chunk(ids, redriveStep) {
+		err := op.Cancel(ctx, time.Time{}, part...)
+		if err != nil && !errors.Is(err, ErrSettled) && !errors.Is(err, ErrNotFound) {
+			return n, err
+		}
+		n += len(part)
+	}
+	return n, nil
 }
 
 // redriveStep is how many deliveries come back in one step: others are sent and
@@ -82,7 +107,7 @@ const redriveStep = 200
 func (e *Engine) settledOnes(ctx context.Context, f Filter, each func(ids []string) error) (n int, err error) {
 	b, ok := e.store.(Browser)
 	if !ok {
-		return 0, fmt.Errorf("%w: it is no delivery.Browser", ErrUnsupported)
+		return 0, fmt.Errorf("delivery: the store is no Browser: %w", errors.ErrUnsupported)
 	}
 	limit := f.Limit
 	f.Limit = 0 // pending ones do not count

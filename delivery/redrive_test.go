@@ -118,3 +118,29 @@ func TestReplay(t *testing.T) {
 		}
 	})
 }
+
+func TestCancelByFilter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		sub := r.subscribe()
+		r.subscribe(func(s *registry.Subscription) { s.Tenant = "other" })
+		if err := r.engine.Pause(t.Context(), sub.ID); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 450 {
+			r.publish(fmt.Sprint(i))
+		}
+		_, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Type: "t", Tenant: "other", Data: []byte("x")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.engine.Cancel(t.Context(), delivery.Filter{Tenant: "acme"}); err != nil || n != 450 {
+			t.Errorf("canceled %d, %v", n, err)
+		}
+		want(t, "canceled", strings.Count(r.states(), "=dead("+delivery.ReasonCancelled+")"), 450)
+		r.run()
+		r.pass(time.Minute)
+		want(t, "sent", r.bodies(), "x")
+	})
+}

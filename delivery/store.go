@@ -183,16 +183,18 @@ func (f Filter) Chooses(st *Status) bool {
 // Counts are numbers of deliveries by state.
 type Counts struct{ Pending, Delivered, Dead int64 }
 
-// An Operator is a Store whose deliveries can be handled one by one.
+// An Operator is a Store whose deliveries can be handled by hand.
 type Operator interface {
 	// RetryNow makes deliveries due at once, whatever their states, and starts
 	// their schedules anew; attempt numbers go on. A leased one is left alone.
 	// At most MaxBatch, in one step. ErrNotFound if one of them is not known;
 	// the others are due all the same.
 	RetryNow(ctx context.Context, now time.Time, ids ...string) error
-	// Cancel makes a waiting delivery dead with [ReasonCancelled]; a leased one
-	// is not tried again. A settled one is left alone and is ErrSettled.
-	Cancel(ctx context.Context, now time.Time, id string) error
+	// Cancel makes waiting deliveries dead with [ReasonCancelled]; a leased one
+	// is not tried again. Settled ones are left alone. At most MaxBatch, in one
+	// step. ErrNotFound if one of them is not known, else ErrSettled if one was
+	// settled; the others are canceled all the same.
+	Cancel(ctx context.Context, now time.Time, ids ...string) error
 }
 
 // Traits are what a store cannot promise, each in a sentence of its docs;

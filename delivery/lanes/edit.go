@@ -21,21 +21,8 @@ type edited struct {
 
 // RetryNow implements [delivery.Operator].
 func (s *Store) RetryNow(ctx context.Context, now time.Time, ids ...string) error {
-	if len(ids) > delivery.MaxBatch {
-		return delivery.ErrTooMany
-	}
-	o := &editOp{edits: make([]*edited, 0, len(ids))}
-	seen := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		if !seen[id] {
-			seen[id] = true
-			o.edits = append(o.edits, &edited{edit: Edit{ID: id}})
-		}
-	}
-	if len(o.edits) == 0 {
-		return nil
-	}
-	if err := s.edit(ctx, now, o); err != nil {
+	o, err := s.edit(ctx, now, false, ids)
+	if err != nil {
 		return err
 	}
 	for name := range o.closed {
@@ -52,26 +39,42 @@ func (s *Store) RetryNow(ctx context.Context, now time.Time, ids ...string) erro
 }
 
 // Cancel implements [delivery.Operator].
-func (s *Store) Cancel(ctx context.Context, now time.Time, id string) error {
-	e := &edited{edit: Edit{ID: id, Cancel: true}}
-	o := &editOp{edits: []*edited{e}}
-	switch err := s.edit(ctx, now, o); {
-	case err != nil:
+func (s *Store) Cancel(ctx context.Context, now time.Time, ids ...string) error {
+	o, err := s.edit(ctx, now, true, ids)
+	if err != nil {
 		return err
-	case e.edit.Missing:
-		return delivery.ErrNotFound
-	case e.edit.Settled && !o.again:
-		return delivery.ErrSettled
 	}
-	return nil
+	for _, e := range o.edits {
+		switch {
+		case e.edit.Missing:
+			return delivery.ErrNotFound
+		case e.edit.Settled && !o.again:
+			err = delivery.ErrSettled
+		}
+	}
+	return err
 }
 
-func (s *Store) edit(ctx context.Context, now time.Time, o *editOp) error {
+func (s *Store) edit(ctx context.Context, now time.Time, cancel bool, ids []string) (*editOp, error) {
+	if len(ids) > delivery.MaxBatch {
+		return nil, delivery.ErrTooMany
+	}
+	o := &editOp{edits: make([]*edited, 0, len(ids))}
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			o.edits = append(o.edits, &edited{edit: Edit{ID: id, Cancel: cancel}})
+		}
+	}
+	if len(o.edits) == 0 {
+		return o, nil
+	}
 	o.rows, o.alone = len(o.edits), true
 	if !now.IsZero() {
 		o.now = now.UnixMicro()
 	}
-	return s.commit(ctx, o)
+	return o, s.commit(ctx, o)
 }
 
 func (o *editOp) build(s *Store, b *Batch) {

@@ -13,8 +13,8 @@ import (
 
 // Config tunes a [Store]. The zero value is ready for use.
 type Config struct {
-	// MaxInFlight caps the leases of a lane that has no cap of its own.
-	// 0 is 64.
+	// MaxInFlight caps the leases of a lane that has no cap of its own, so that
+	// one endpoint that hangs leaves slots to the others. 0 is 16.
 	MaxInFlight int
 	// HoldBytes bounds the rows that wait in memory, counted with their bodies
 	// and what it costs to keep them. The rest waits in the backend.
@@ -73,7 +73,7 @@ type Store struct {
 // Open makes a Store of a backend: it reads which lanes have work and finishes
 // what a crash left half closed.
 func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
-	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, 64)
+	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, 16)
 	cfg.HoldBytes = cmp.Or(cfg.HoldBytes, 16<<20)
 	cfg.Straggle = cmp.Or(cfg.Straggle, 20_000)
 	cfg.BatchRows = cmp.Or(cfg.BatchRows, 2_000)

@@ -1,0 +1,18 @@
+//go:build unix
+
+package rig
+
+import "os"
+
+// Size chooses how much of a scenario runs: long with RINGBACK_LONG=1 in the
+// environment, otherwise short, or raced under the race detector, which makes
+// SQLite ten times slower.
+func Size(long, short, raced int) int {
+	switch {
+	case os.Getenv("RINGBACK_LONG") == "1":
+		return long
+	case race:
+		return raced
+	}
+	return short
+}
