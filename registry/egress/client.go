@@ -75,6 +75,7 @@ type Config struct {
 type Client struct {
 	policy    Policy
 	timeout   time.Duration
+	deadlines deadlines
 	userAgent string
 	dialer    *dialer
 	transport *http.Transport
@@ -105,6 +106,7 @@ func New(config Config) (*Client, error) {
 			DenyNetworks:  slices.Clone(config.Policy.DenyNetworks),
 		},
 		timeout:   orDefault(config.Timeout, 15*time.Second),
+		deadlines: deadlines{after: orDefault(config.Timeout, 15*time.Second)},
 		userAgent: orDefault(config.UserAgent, version.UserAgent),
 		urls:      recent[string, URL]{half: cachedURLs / 2},
 		hosts:     recent[endpoint, struct{}]{half: cachedURLs / 2},
@@ -183,16 +185,16 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	cancel := context.CancelFunc(nil)
+	var limit *deadline
 	ctx := request.Context()
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > c.timeout {
-		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > c.timeout {
+		ctx, limit = c.deadlines.begin(ctx)
 		request = request.WithContext(ctx)
 	}
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
-		if cancel != nil {
-			cancel()
+		if limit != nil {
+			limit.done()
 		}
 		return nil, clean(err)
 	}
@@ -201,11 +203,11 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 		response.Body = http.NoBody
 	}
 	switch {
-	case cancel == nil:
+	case limit == nil:
 	case response.Body == http.NoBody:
-		cancel()
+		limit.done()
 	default:
-		response.Body = &timedBody{ReadCloser: response.Body, cancel: cancel}
+		response.Body = &timedBody{ReadCloser: response.Body, limit: limit}
 	}
 	return response, nil
 }
@@ -213,12 +215,12 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 // timedBody frees the attempt's timer when the body is closed.
 type timedBody struct {
 	io.ReadCloser
-	cancel context.CancelFunc
+	limit *deadline
 }
 
 func (b *timedBody) Close() error {
 	err := b.ReadCloser.Close()
-	b.cancel()
+	b.limit.done()
 	return err
 }
 
