@@ -41,6 +41,16 @@
 // the slots is kept for first tries. URL, secrets and state are those of the
 // moment of the attempt; a change made past the engine counts within a second.
 //
+// Answers are obeyed: Retry-After on any that is tried again, for the whole
+// endpoint on 429 and 503; 410 ends a subscription. An endpoint that fails
+// [ThrottleAfter] times in a row gets one attempt at a time until it accepts
+// again, and is disabled after [Config.DisableAfter] of nothing but failure.
+// The application is told through [Config.Notify].
+//
+// What is settled is remembered for [Config.Retention], with every attempt and
+// the beginning of its answer. Meanwhile [Engine.Redrive] and [Engine.Replay]
+// send it again under the same IDs.
+//
 // Order is opt-in: deliveries of one endpoint with the same [Event.Key] go out
 // one after another, a failing one before those behind it. Without a key, and
 // between keys and endpoints, there is no order.
