@@ -124,7 +124,8 @@ type LaneState struct {
 	Lane string
 	// Mode opens, pauses or closes the lane.
 	Mode LaneMode
-	// Reason is that of the deliveries that a closed lane kills.
+	// Reason is that of the deliveries that a closed lane kills. Empty is
+	// "closed".
 	Reason string
 	// MaxInFlight caps the lane's leases; negative is the store's default.
 	MaxInFlight int

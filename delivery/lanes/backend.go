@@ -27,7 +27,9 @@ type Backend interface {
 	// Batch is then committed again before any other until there is no error.
 	// Where the first time went through, the second changes nothing and fills in
 	// the same results: an Append whose ID is known under the Seq that it has
-	// already is no Duplicate, no attempt is logged twice, Next is set.
+	// already is no Duplicate, no attempt is logged twice, Next is set. An
+	// error that wraps delivery.ErrOwned says that the rows are another owner's
+	// by now: nothing was done, and the Store fails for good.
 	Commit(ctx context.Context, b *Batch) error
 	// Refill reads, for each want, the first rows of a lane's class that are
 	// indexed, not hidden and due at now, in order of Due and Seq. It may return

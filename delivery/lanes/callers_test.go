@@ -38,7 +38,7 @@ func (m *model) produce(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			err = m.store.Enqueue(ctx, time.Time{}, ds...)
+			err = m.saw(m.store.Enqueue(ctx, time.Time{}, ds...))
 		}
 		m.mu.Lock()
 		for _, d := range ds {
@@ -58,6 +58,7 @@ func (m *model) consume(ctx context.Context, draining bool) {
 		}
 		asked := time.Now()
 		leases, err := m.store.Lease(ctx, time.Time{}, req)
+		_ = m.saw(err)
 		if err != nil && !errors.Is(err, errFake) && !errors.Is(err, delivery.ErrUnknown) && ctx.Err() == nil {
 			m.fail("Lease: %w", err)
 			return
@@ -106,7 +107,7 @@ func (m *model) end(ctx context.Context, leases []delivery.Lease, draining bool)
 			delete(m.live, o.ID)
 		}
 		m.mu.Unlock()
-		err := m.store.Settle(ctx, time.Time{}, outs...)
+		err := m.saw(m.store.Settle(ctx, time.Time{}, outs...))
 		var lost *delivery.LostLeasesError
 		if err == nil || errors.As(err, &lost) || ctx.Err() != nil {
 			return
@@ -154,7 +155,7 @@ func (m *model) set(ctx context.Context, st delivery.LaneState) {
 		if ctx.Err() != nil {
 			return
 		}
-		err = m.store.SetLanes(ctx, time.Time{}, st)
+		err = m.saw(m.store.SetLanes(ctx, time.Time{}, st))
 	}
 	m.mu.Lock()
 	if st.Mode == delivery.LaneClosed {
@@ -178,13 +179,13 @@ func (m *model) operate(ctx context.Context) {
 	m.mu.Unlock()
 	var err error
 	if cancel {
-		if err = m.store.Cancel(ctx, time.Time{}, id); err == nil {
+		if err = m.saw(m.store.Cancel(ctx, time.Time{}, id)); err == nil {
 			m.mu.Lock()
 			m.canceled[id] = time.Now()
 			m.mu.Unlock()
 		}
 	} else {
-		err = m.store.RetryNow(ctx, time.Time{}, id)
+		err = m.saw(m.store.RetryNow(ctx, time.Time{}, id))
 	}
 	if err != nil && !errors.Is(err, errFake) && !errors.Is(err, delivery.ErrSettled) && ctx.Err() == nil && !errors.Is(err, delivery.ErrUnknown) {
 		m.fail("operator, cancel %t: %w", cancel, err)

@@ -147,6 +147,7 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 	if b.Now == 0 {
 		b.Now = s.clock(zeroTime)
 	}
+	s.advance(b.Now)
 	for _, o := range ops {
 		o.build(s, b)
 	}
@@ -169,6 +170,10 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
+		if errors.Is(err, delivery.ErrOwned) && s.failed == nil { // what it holds is another's by now
+			s.failed = err
+			s.wakeAll()
+		}
 		for _, o := range slices.Backward(ops) {
 			o.revert(s, b)
 		}

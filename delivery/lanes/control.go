@@ -1,6 +1,7 @@
 package lanes
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -61,7 +62,7 @@ func (o *laneOp) build(s *Store, b *Batch) {
 			l.warned = true
 		}
 		if st.Mode != delivery.LaneAsIs {
-			l.mode, l.reason = st.Mode, st.Reason
+			l.mode, l.reason = st.Mode, cmp.Or(st.Reason, "closed")
 		}
 		switch {
 		case st.MaxInFlight > 0:
@@ -240,6 +241,11 @@ func (o *killOp) build(s *Store, b *Batch) {
 func (o *killOp) apply(s *Store, b *Batch) {
 	if o.kill == nil {
 		return
+	}
+	if o.kill.Killed < killRows { // what they hid was killed with the rest
+		for _, st := range o.taken {
+			st.Next = nil
+		}
 	}
 	s.gaveUp(o.taken, b.Now)
 	l := s.lane(o.name)

@@ -13,7 +13,10 @@ import (
 	"github.com/ringback-go/ringback/delivery/lanes"
 )
 
-var errFake = errors.New("fake: definite failure")
+var (
+	errFake   = errors.New("fake: definite failure")
+	errFenced = fmt.Errorf("%w: %w", errFake, delivery.ErrOwned)
+)
 
 type fakeRow struct {
 	lanes.Row
@@ -81,6 +84,7 @@ func (o *owner) Load(context.Context) (lanes.Loaded, error) {
 	f.epoch++
 	o.mine = f.epoch
 	f.committing, f.refilling = false, false
+	clear(f.open) // they are decided, and nobody asks any more
 	loaded := lanes.Loaded{NextSeq: f.seq + 1}
 	type class struct {
 		lane  string
@@ -200,7 +204,7 @@ func (o *owner) Commit(_ context.Context, b *lanes.Batch) error {
 	f.mu.Lock()
 	if f.epoch != o.mine {
 		f.mu.Unlock()
-		return errFake
+		return errFenced
 	}
 	if f.committing {
 		f.blame("two commits at once")
@@ -236,7 +240,7 @@ func (f *fake) commit(o *owner, b *lanes.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.epoch != o.mine {
-		return errFake // fenced: a crash came in between
+		return errFenced // somebody took over in between
 	}
 	again := f.open[b]
 	switch {

@@ -37,7 +37,7 @@ func (s *Store) observe(l *lane, out *delivery.Outcome, now int64) {
 		}
 	case delivery.SignNone:
 	}
-	if l.failing != was.failing || l.throttle != was.throttle || l.warned != was.warned {
+	if (was.failures > 0 && l.failures == 0) || l.failing != was.failing || l.throttle != was.throttle || l.warned != was.warned {
 		s.soil(l)
 	}
 }

@@ -85,6 +85,7 @@ type model struct {
 	caps     map[string]laneModel
 	closed   map[string]time.Time // lanes, since when
 	canceled map[string]time.Time
+	fenced   time.Time // when the store said that it lost its ownership
 	serial   int
 	err      error
 }
@@ -146,9 +147,18 @@ func (m *model) play(ctx context.Context) error {
 		}
 		wg.Go(func() { m.control(life) })
 		m.pause(2 * time.Second)
+		if m.n(2) == 0 { // loses its ownership while it goes on
+			if _, err := m.takeOver(ctx); err != nil {
+				cancel()
+				wg.Wait()
+				return err
+			}
+			m.pause(time.Second)
+		}
 		cancel()
 		wg.Wait()
 		m.mu.Lock()
+		m.fenced = time.Time{}
 		clear(m.live)     // a crash ends all leases
 		clear(m.canceled) // and with them what was to become of them
 		m.mu.Unlock()
@@ -163,6 +173,28 @@ func (m *model) play(ctx context.Context) error {
 	}
 	m.store = store
 	return m.drain(ctx)
+}
+
+// takeOver opens another store of the rows, as a second engine would.
+func (m *model) takeOver(ctx context.Context) (*lanes.Store, error) {
+	store, err := lanes.Open(ctx, &owner{fake: m.fake}, m.cfg)
+	if errors.Is(err, errFake) {
+		return nil, nil //nolint:nilnil // it fell over its own feet
+	}
+	return store, err
+}
+
+// saw takes note of an error that says that the store lost its ownership.
+func (m *model) saw(err error) error {
+	if errors.Is(err, delivery.ErrOwned) {
+		m.mu.Lock()
+		if m.fenced.IsZero() {
+			m.fenced = time.Now()
+		}
+		m.mu.Unlock()
+		m.pause(100 * time.Millisecond) // it will not change
+	}
+	return err
 }
 
 // audit checks memory for itself. What it may hold beyond HoldBytes is what one
@@ -184,6 +216,9 @@ func (m *model) took(asked time.Time, leases []delivery.Lease) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
+	if len(leases) > 0 && !m.fenced.IsZero() && m.fenced.Before(asked) {
+		m.err = fmt.Errorf("%s was leased by a store that had said it lost its ownership", leases[0].ID)
+	}
 	for _, l := range leases {
 		r := m.fake.byID[l.ID]
 		if r.settled && !r.known.IsZero() && r.known.Before(asked) {

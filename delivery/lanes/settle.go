@@ -90,10 +90,6 @@ func (o *settleOp) build(s *Store, b *Batch) {
 		if st.Expires != 0 {
 			st.NewDue = min(st.NewDue, st.Expires)
 		}
-		if r.ahead && st.NewAttempts == r.Attempts { // still before all others: the lane waits with it
-			r.lane.hold = max(r.lane.hold, st.NewDue)
-			st.NewDue = 0
-		}
 		if st.stays() {
 			switch {
 			case r.cancel:
@@ -101,6 +97,11 @@ func (o *settleOp) build(s *Store, b *Batch) {
 			case r.lane.mode == delivery.LaneClosed:
 				st.giveUp(r.lane.reason)
 			}
+		}
+		if r.ahead && st.stays() && st.NewAttempts == r.Attempts { // still before all others: the lane waits with it
+			r.lane.hold = max(r.lane.hold, st.NewDue)
+			s.soil(r.lane)
+			st.NewDue = 0
 		}
 		b.Settle = append(b.Settle, st)
 	}

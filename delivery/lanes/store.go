@@ -199,7 +199,7 @@ func (s *Store) earliest() int64 {
 // wants reports whether rows of the class should be read from the backend.
 func (s *Store) wants(l *lane, class int, now int64) bool {
 	// A row that goes ahead is read at once: the lane waits for it.
-	return l.next[class] <= now && (l.next[class] == 0 || len(l.queue[class]) < s.share(l, class)/4+1)
+	return l.next[class] <= now && (l.next[class] == 0 || len(l.queue[class]) < s.share(l, class)/4+1 || l.queue[class][0].Due > now)
 }
 
 // share is how many rows of a class a lane may hold: an eighth of what is free,

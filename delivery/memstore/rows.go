@@ -206,6 +206,7 @@ func (r *rows) edit(ed *lanes.Edit, now int64) {
 			r.counts.Dead--
 		}
 		e.state, e.reason, e.settled = delivery.Pending, "", 0
+		e.Expires = 0
 		r.bySeq[e.Seq] = e
 		ed.Hidden = r.queueKey(e)
 	} else {

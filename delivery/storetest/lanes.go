@@ -24,6 +24,7 @@ var closeRules = []rule{
 	{"close/later", "What goes to a closed lane is dead at once with the lane's reason.", closeLater},
 	{"close/in_flight", "What is leased of a closed lane may still be delivered, but is not tried again.", closeInFlight},
 	{"close/reopen", "A closed lane that is opened again takes and hands out what comes from then on.", closeReopen},
+	{"close/no_reason", "A lane that is closed without a reason is closed all the same.", closeNoReason},
 	{"close/many", "Closing a lane kills thousands of rows and touches no other lane.", closeMany},
 }
 
@@ -250,4 +251,14 @@ func closeMany(e *env) {
 	if got := e.take(plenty); len(got) != 20 {
 		e.Errorf("%d of 20 came out of the other lane", len(got))
 	}
+}
+
+func closeNoReason(e *env) {
+	e.enqueue(one("a", "l"))
+	e.setLanes(delivery.LaneState{Lane: "l", Mode: delivery.LaneClosed})
+	e.enqueue(one("b", "l"))
+	e.want()
+	e.counts(0, 0, 2)
+	e.state("a", delivery.Dead, "closed")
+	e.state("b", delivery.Dead, "closed")
 }
