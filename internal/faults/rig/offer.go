@@ -17,7 +17,7 @@ var errWords = errors.New("too few words or no numbers")
 // name.
 var need = map[string]int{
 	"offer": 4, "stuff": 3, "keyed": 3, "ahead": 2, "move": 2, "disable": 1,
-	"many": 3, "names": 1, "usage": 0, "idle": 1, "peak": 1,
+	"many": 3, "names": 1, "usage": 0, "timed": 0, "idle": 1, "peak": 1,
 }
 
 func (w *watched) obey(ctx context.Context, words []string) error {
@@ -51,6 +51,13 @@ func (w *watched) obey(ctx context.Context, words []string) error {
 		u, err := OwnUsage()
 		if err == nil {
 			w.child.Say("usage", u)
+		}
+		return err
+	case "timed":
+		begin := time.Now()
+		_, err := w.Store.Counts(ctx)
+		if err == nil {
+			w.child.Say("timed", time.Since(begin).Milliseconds())
 		}
 		return err
 	case "idle":

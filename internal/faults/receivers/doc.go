@@ -1,0 +1,3 @@
+// Package receivers holds the scenarios of receivers that misbehave, each with
+// a real engine, mostly in a process of its own.
+package receivers
