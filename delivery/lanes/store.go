@@ -43,6 +43,11 @@ type Store struct {
 
 	queueMu sync.Mutex
 
+	last struct { // batch, known to who commits
+		ops  int
+		took time.Duration
+	}
+
 	mu        sync.Mutex // guards all below
 	lanes     map[string]*lane
 	rows      map[int64]*row // waiting in memory, leased or settling

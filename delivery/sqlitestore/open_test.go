@@ -243,7 +243,7 @@ func TestNewFileHasItsSettings(t *testing.T) {
 	}
 	defer s.Close()
 	for pragma, want := range map[string]string{
-		"page_size": "8192", "auto_vacuum": "2", "journal_mode": "wal", "synchronous": "2", "journal_size_limit": "16777216",
+		"page_size": "8192", "auto_vacuum": "2", "journal_mode": "wal", "synchronous": "2", "journal_size_limit": "25165824",
 	} {
 		var got string
 		if err := s.Writer().QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {

@@ -28,12 +28,13 @@ type rows struct {
 	stmts       statements
 	prepared    []*sql.Stmt
 
-	epoch    int64
-	nextSeq  int64
-	low      atomic.Int64 // browsing needs it, too
-	savedLow int64
-	args     []any
-	blobs    []byte
+	checkpoints checkpoints
+	epoch       int64
+	nextSeq     int64
+	low         atomic.Int64 // browsing needs it, too
+	savedLow    int64
+	args        []any
+	blobs       []byte
 }
 
 // here reports whether the file is still where it was opened. SQLite does not
@@ -72,6 +73,7 @@ func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
 		return errors.Join(fmt.Errorf("sqlitestore: commit: %w", err), rollback(tx))
 	}
 	r.low.Store(b.Low)
+	r.committed(b)
 	if c.savesLow {
 		r.savedLow = b.Low
 	}

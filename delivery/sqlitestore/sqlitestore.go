@@ -110,7 +110,7 @@ func (s *Store) openPath(ctx context.Context, path, driver string) error {
 		return err
 	}
 	s.rows.write, err = sql.Open(driver, source(path, "busy_timeout(5000)", "synchronous(FULL)",
-		"cache_size(-8192)", "wal_autocheckpoint(2000)", "journal_size_limit(16777216)", "foreign_keys(1)"))
+		"cache_size(-8192)", "wal_autocheckpoint(3000)", "journal_size_limit(25165824)", "foreign_keys(1)"))
 	if err != nil {
 		return err
 	}
@@ -194,6 +194,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) shut() error {
+	s.rows.checkpoints.wg.Wait()
 	errs := []error{s.rows.unprepare()}
 	if s.rows.here() != nil {
 		// SQLite leaves the log of a file that was moved, and the next to open

@@ -17,7 +17,7 @@ import (
 // gone the log is used again from its beginning and gives the room back.
 func TestB35(t *testing.T) {
 	t.Parallel()
-	events := rig.Size(2000, 50, 50)                     // of each five parts
+	events := rig.Size(2000, 100, 100)                     // of each five parts
 	r := run(t, rig.Spec{Path: file(t), Pad: 160 << 10}) // 21 pages each
 	wal := func() int64 {
 		info, err := os.Stat(r.path + "-wal")
@@ -64,7 +64,7 @@ func TestB35(t *testing.T) {
 	if err := tx.QueryRowContext(t.Context(), count).Scan(&seen); err != nil || seen != before {
 		t.Errorf("the snapshot saw %d and then %d, %v", before, seen, err)
 	}
-	const room = 18 << 20 // what 2,000 pages and a commit take
+	const room = 27 << 20 // what 3,000 pages and a commit take
 	if held < room {
 		t.Errorf("the log has %d bytes with a reader, %d without: the reader holds nothing", held, usual)
 	}
