@@ -32,7 +32,7 @@ func (a *accepting) Do(req *http.Request) (*http.Response, error) {
 	if a.left.Add(-1) == 0 {
 		close(a.done)
 	}
-	return &http.Response{StatusCode: 204, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
 }
 
 // BenchmarkEngine is what a delivery costs beside its HTTP: publish by 64

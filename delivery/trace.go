@@ -105,13 +105,14 @@ func withValues(ctx, values context.Context) context.Context {
 	return valued{ctx, values}
 }
 
-func (t *tracer) publishStart(ctx context.Context, events []Event) (out context.Context) {
+func (t *tracer) publishStart(ctx context.Context, events []Event) context.Context {
 	if t.PublishStart == nil {
 		return ctx
 	}
-	out = ctx
-	defer t.recover(ctx, "PublishStart")
-	return withValues(ctx, t.PublishStart(ctx, events))
+	return withValues(ctx, func() context.Context {
+		defer t.recover(ctx, "PublishStart")
+		return t.PublishStart(ctx, events)
+	}())
 }
 
 func (t *tracer) publishDone(ctx context.Context, p PublishDone) {
@@ -128,13 +129,14 @@ func (t *tracer) leaseDone(ctx context.Context, l LeaseDone) {
 	}
 }
 
-func (t *tracer) attemptStart(ctx context.Context, l *Lease, sub *registry.Subscription) (out context.Context) {
+func (t *tracer) attemptStart(ctx context.Context, l *Lease, sub *registry.Subscription) context.Context {
 	if t.AttemptStart == nil {
 		return ctx
 	}
-	out = ctx
-	defer t.recover(ctx, "AttemptStart")
-	return withValues(ctx, t.AttemptStart(ctx, AttemptStart{l, *sub}))
+	return withValues(ctx, func() context.Context {
+		defer t.recover(ctx, "AttemptStart")
+		return t.AttemptStart(ctx, AttemptStart{l, *sub})
+	}())
 }
 
 func (t *tracer) attemptDone(ctx context.Context, l *Lease, sub *registry.Subscription, o Outcome) {

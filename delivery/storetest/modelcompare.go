@@ -44,7 +44,7 @@ func (m *model) compare() {
 func (m *model) list(f delivery.Filter) []delivery.Status {
 	m.Helper()
 	var out []delivery.Status
-	for st, err := range m.store.(delivery.Browser).Deliveries(m.ctx, f) { //nolint:forcetypeassert // asked for by the caller
+	for st, err := range m.store.(delivery.Browser).Deliveries(m.ctx, f) {
 		m.must(err, "Deliveries")
 		out = append(out, st)
 	}

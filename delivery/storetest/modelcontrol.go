@@ -106,7 +106,7 @@ func (m *model) ids(n int) []string {
 func (m *model) retryNow() {
 	ids := m.ids(4)
 	m.says("RetryNow(%q)", ids)
-	err := m.store.(delivery.Operator).RetryNow(m.ctx, m.now, ids...) //nolint:forcetypeassert // an action of operators alone
+	err := m.store.(delivery.Operator).RetryNow(m.ctx, m.now, ids...)
 	unknown := false
 	for _, id := range ids {
 		if r := m.byID[id]; r == nil {
@@ -138,7 +138,7 @@ func (m *model) revive(r *modelRow) {
 func (m *model) cancel() {
 	id := m.ids(1)[0]
 	m.says("Cancel(%s)", id)
-	err := m.store.(delivery.Operator).Cancel(m.ctx, m.now, id) //nolint:forcetypeassert // an action of operators alone
+	err := m.store.(delivery.Operator).Cancel(m.ctx, m.now, id)
 	var want error
 	switch r := m.byID[id]; {
 	case r == nil:

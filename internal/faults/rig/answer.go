@@ -151,7 +151,7 @@ func reset(c net.Conn) {
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		if tcp.SetLinger(0) == nil {
-			tcp.Close()
+			_ = tcp.Close() // it is to be gone
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,10 +33,8 @@ var registering sync.Mutex
 func RegisterDriver(name, vfs string, h Hooks) {
 	registering.Lock()
 	defer registering.Unlock()
-	for _, known := range sql.Drivers() {
-		if known == name {
-			return
-		}
+	if slices.Contains(sql.Drivers(), name) {
+		return
 	}
 	sql.Register(name, &hookedDriver{vfs: vfs, hooks: h})
 }

@@ -99,7 +99,7 @@ func listen(tb testing.TB, secure *tls.Config, pem string) *Receiver {
 
 func (rc *Receiver) close() {
 	close(rc.ends)
-	rc.ln.Close()
+	_ = rc.ln.Close() // the test is over
 	rc.CutAll()
 	rc.wg.Wait()
 }
@@ -109,7 +109,7 @@ func (rc *Receiver) CutAll() {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
 	for c := range rc.live {
-		c.Close()
+		_ = c.Close() // whoever is at its other end sees it
 	}
 }
 
@@ -195,7 +195,7 @@ func (rc *Receiver) accept(secure *tls.Config) {
 		rc.news.tell()
 		rc.wg.Go(func() {
 			rc.serve(c, n)
-			c.Close()
+			_ = c.Close() // it may be closed
 			rc.mu.Lock()
 			delete(rc.live, c)
 			rc.mu.Unlock()

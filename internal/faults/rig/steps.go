@@ -83,16 +83,24 @@ func withOp(ctx context.Context, op string) context.Context {
 // Hooks are the steps as hooks of a driver, named after the operation that the
 // context belongs to.
 func (s *Steps) Hooks() Hooks {
-	at := func(ctx context.Context, what string) error {
+	at := func(ctx context.Context, what string) {
 		if op, ok := ctx.Value(opKey{}).(string); ok {
 			s.At(op + what)
 		}
-		return nil
 	}
 	return Hooks{
-		Exec:      func(ctx context.Context, _ string) error { return at(ctx, ".exec") },
-		Commit:    func(ctx context.Context) error { return at(ctx, ".commit.before") },
-		Committed: func(ctx context.Context) error { return at(ctx, ".commit.after") },
+		Exec: func(ctx context.Context, _ string) error {
+			at(ctx, ".exec")
+			return nil
+		},
+		Commit: func(ctx context.Context) error {
+			at(ctx, ".commit.before")
+			return nil
+		},
+		Committed: func(ctx context.Context) error {
+			at(ctx, ".commit.after")
+			return nil
+		},
 	}
 }
 

@@ -131,7 +131,7 @@ func readThenWrite(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it says so
+	defer tx.Rollback()
 	var n int
 	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ringback_delivery`).Scan(&n); err != nil {
 		return err

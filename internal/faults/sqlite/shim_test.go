@@ -68,7 +68,7 @@ func mount(d *disk) error {
 	}
 	vfs := at[sqlite3.Tsqlite3_vfs](addr)
 	*vfs = *at[sqlite3.Tsqlite3_vfs](shim.base)
-	vfs.FpNext, vfs.FzName, vfs.FxOpen = 0, name, address(openFunc(shimOpen))
+	vfs.FpNext, vfs.FzName, vfs.FxOpen = 0, name, address(shimOpen)
 	shim.disks[addr] = d
 	if rc := sqlite3.Xsqlite3_vfs_register(tls, addr, 0); rc != sqlite3.SQLITE_OK {
 		return fmt.Errorf("VFS not registered: %d", rc)
@@ -96,8 +96,8 @@ func shimOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) 
 		}
 		m := at[sqlite3.Tsqlite3_io_methods](ours)
 		*m = *orig
-		m.FxClose, m.FxWrite = address(closeFunc(shimClose)), address(writeFunc(shimWrite))
-		m.FxTruncate, m.FxSync = address(truncateFunc(shimTruncate)), address(syncFunc(shimSync))
+		m.FxClose, m.FxWrite = address(shimClose), address(shimWrite)
+		m.FxTruncate, m.FxSync = address(shimTruncate), address(shimSync)
 		shim.methods[f.FpMethods] = ours
 	}
 	shim.files[file] = &shimFile{disk: d, path: libc.GoString(name), orig: orig}

@@ -17,7 +17,7 @@ import (
 // gone the log is used again from its beginning and gives the room back.
 func TestB35(t *testing.T) {
 	t.Parallel()
-	events := rig.Size(2000, 100, 100)                     // of each five parts
+	events := rig.Size(2000, 100, 100)                   // of each five parts
 	r := run(t, rig.Spec{Path: file(t), Pad: 160 << 10}) // 21 pages each
 	wal := func() int64 {
 		info, err := os.Stat(r.path + "-wal")
