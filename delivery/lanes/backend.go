@@ -181,6 +181,10 @@ type Loaded struct {
 	Lanes []LaneRow
 	// NextSeq is greater than every Seq given so far.
 	NextSeq int64
+	// Now is the latest Now of any Batch so far, as far as it is known: the
+	// Store's clock does not fall behind it, or what is stored would wait for
+	// as long as the system's clock was set back.
+	Now int64
 }
 
 // A Head is the first row of a lane's class.

@@ -36,7 +36,8 @@ type Config struct {
 type Store struct {
 	backend Backend
 	cfg     Config
-	start   time.Time // the store's clock runs from here, monotonically
+	start   time.Time     // the store's clock runs from here, monotonically
+	ahead   time.Duration // of the system's clock
 
 	queue  []operation   // waits to be committed, guarded by queueMu
 	leader chan struct{} // holds one token while somebody commits
@@ -99,6 +100,7 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s.nextSeq = loaded.NextSeq
+	s.ahead = max(time.UnixMicro(loaded.Now).Sub(s.start), 0)
 	for _, state := range loaded.Lanes {
 		l := s.lane(state.Lane)
 		l.mode, l.reason, l.cap, l.rate, l.hold = state.Mode, state.Reason, state.MaxInFlight, state.PerSecond, state.NotBefore
@@ -146,10 +148,11 @@ func (s *Store) Close() {
 }
 
 // clock returns now, or the store's own time where it is zero. That runs
-// monotonically from Open: a step of the system's clock moves no due time.
+// monotonically, from one owner to the next, too: a step of the system's clock
+// moves no due time.
 func (s *Store) clock(now time.Time) int64 {
 	if now.IsZero() {
-		now = s.start.Add(time.Since(s.start))
+		now = s.start.Add(time.Since(s.start) + s.ahead)
 	}
 	return now.UnixMicro()
 }

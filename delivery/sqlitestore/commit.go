@@ -39,7 +39,7 @@ func (c *commit) all() error {
 		}
 	}
 	if c.pending != 0 || c.delivered != 0 || c.dead != 0 {
-		if err := c.exec(c.stmts.addMeta, c.pending, c.delivered, c.dead); err != nil {
+		if err := c.exec(c.stmts.addMeta, c.pending, c.delivered, c.dead, c.b.Now); err != nil {
 			return err
 		}
 	}

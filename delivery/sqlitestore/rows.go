@@ -161,6 +161,7 @@ func (r *rows) Load(ctx context.Context) (lanes.Loaded, error) {
 	}{
 		{&r.epoch, `UPDATE ringback_meta SET value = value + 1 WHERE name = 'epoch' RETURNING value`},
 		{&r.savedLow, `SELECT value FROM ringback_meta WHERE name = 'low'`},
+		{&l.Now, `SELECT value FROM ringback_meta WHERE name = 'clock'`},
 		{&r.nextSeq, `SELECT ifnull(max(seq), 0) + 1 FROM ringback_delivery`},
 	} {
 		if err := tx.QueryRowContext(ctx, q.text).Scan(q.to); err != nil {

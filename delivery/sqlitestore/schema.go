@@ -40,6 +40,9 @@ ALTER TABLE ringback_lane ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ringback_lane ADD COLUMN throttle INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ringback_lane ADD COLUMN failing_since INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ringback_lane ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;
+`, `
+-- clock: the latest time of any commit.
+INSERT INTO ringback_meta VALUES ('clock', 0);
 `}
 
 // migrate brings the file to this version's schema, in one transaction.

@@ -108,8 +108,8 @@ func (r *rows) prepare(ctx context.Context) (err error) {
 	}{
 		{&s.epoch, r.write, `SELECT value FROM ringback_meta WHERE name = 'epoch'`},
 		{&s.setMeta, r.write, `UPDATE ringback_meta SET value = ? WHERE name = ?`},
-		{&s.addMeta, r.write, `UPDATE ringback_meta SET value = value + CASE name WHEN 'pending' THEN ? WHEN 'delivered' THEN ? ELSE ? END
-			WHERE name IN ('pending', 'delivered', 'dead')`},
+		{&s.addMeta, r.write, `UPDATE ringback_meta SET value = CASE name WHEN 'pending' THEN value + ? WHEN 'delivered' THEN value + ?
+			WHEN 'dead' THEN value + ? ELSE max(value, ?) END WHERE name IN ('pending', 'delivered', 'dead', 'clock')`},
 		{&s.setLane, r.write, `INSERT OR REPLACE INTO ringback_lane (name, mode, reason, max_in_flight, per_second, not_before,
 			failures, throttle, failing_since, warned) VALUES (?,?,?,?,?,?,?,?,?,?)`},
 		{&s.dropLane, r.write, `DELETE FROM ringback_lane WHERE name = ?`},

@@ -16,6 +16,7 @@ var crashRules = []rule{
 	{"crash/ahead", "After a crash one that goes ahead still does.", crashAhead},
 	{"crash/lanes", "After a crash lanes are as they were set.", crashLanes},
 	{"crash/health", "After a crash a failing endpoint is as throttled and as long failing as before, and a healthy one healthy.", crashHealth},
+	{"crash/clock", "A clock that was set back while nobody ran holds up nothing that was due, unless engines share the store and its clock.", crashClock},
 	{"crash/history", "After a crash history, events and the attempt log are as they were.", crashHistory},
 	{"crash/again", "A store may crash again and again.", crashAgain},
 }
@@ -271,4 +272,20 @@ func crashAgain(e *env) {
 	}
 	e.want()
 	e.counts(0, 31*6, 0)
+}
+
+func crashClock(e *env) {
+	e.now = time.Now().Add(24 * time.Hour) // by a clock that is wrong
+	late := one("late", "l")
+	late.DelayIn = time.Hour
+	e.enqueue(one("a", "l"), late)
+	e.setLanes(delivery.LaneState{Lane: "held", NotBeforeIn: time.Hour})
+	e.crash()
+	e.now = time.Time{} // the store's own, which is right again
+	if e.cfg.Traits.SharedByEngines {
+		return
+	}
+	e.end(delivery.Done, e.wantOne("a"))
+	e.enqueue(one("b", "l"))
+	e.end(delivery.Done, e.wantOne("b"))
 }
