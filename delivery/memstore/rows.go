@@ -221,22 +221,7 @@ func (r *rows) trim() {
 		e := r.past[0]
 		r.past[0] = nil
 		r.past = r.past[1:]
-		delete(r.byID, e.Delivery.ID)
-		if e.place < len(r.order) && r.order[e.place] == e {
-			r.order[e.place] = nil
-		}
-		if e.Delivery.SubscriptionID == "" {
-			delete(r.events, e.Delivery.EventID)
-			continue
-		}
-		if r.events[e.Delivery.EventID]--; r.events[e.Delivery.EventID] <= 0 {
-			delete(r.events, e.Delivery.EventID)
-		}
-		if e.state == delivery.Delivered {
-			r.counts.Delivered--
-		} else {
-			r.counts.Dead--
-		}
+		r.forget(e)
 	}
 	if live := len(r.byID); len(r.order) > 2*live+1024 {
 		r.order = slices.DeleteFunc(r.order, func(e *entry) bool { return e == nil })

@@ -100,12 +100,17 @@ type quiet struct{ storeNoError }
 
 func (q quiet) Close() error { q.storeNoError.Close(); return nil }
 
-// Assemble opens the store and makes the engine; it does not run it.
-func Assemble(ctx context.Context, spec Spec, steps *Steps) (_ *Engine, err error) {
-	if steps == nil {
-		steps = &Steps{}
-	}
+// Assemble opens the store and makes the engine; it does not run it. Steps nil
+// are none.
+func Assemble(ctx context.Context, spec Spec, steps *Steps) (*Engine, error) {
+	return assemble(ctx, spec, steps, Tune{})
+}
+
+func assemble(ctx context.Context, spec Spec, steps *Steps, tune Tune) (_ *Engine, err error) {
 	e := &Engine{Steps: steps, pad: strings.Repeat("x", spec.Pad)}
+	if steps == nil {
+		e.Steps = &Steps{}
+	}
 	if err := e.openStore(ctx, spec); err != nil {
 		return nil, err
 	}
@@ -114,7 +119,7 @@ func Assemble(ctx context.Context, spec Spec, steps *Steps) (_ *Engine, err erro
 			err = errors.Join(err, e.Store.Close())
 		}
 	}()
-	if e.Client, err = client(spec, steps); err != nil {
+	if e.Client, err = client(spec, e.Steps, tune); err != nil {
 		return nil, err
 	}
 	if spec.Pauses == nil {
@@ -122,15 +127,19 @@ func Assemble(ctx context.Context, spec Spec, steps *Steps) (_ *Engine, err erro
 			spec.Pauses = append(spec.Pauses, 20*time.Millisecond)
 		}
 	}
-	e.Engine, err = delivery.New(delivery.Config{
-		Store:       &steppedStore{e.Store, steps},
-		Registry:    &steppedRegistry{e.Registry, steps},
-		Client:      &steppedClient{e.Client, steps},
+	cfg := delivery.Config{
+		Store: e.Store, Registry: e.Registry, Client: e.Client,
 		Dialects:    map[string]delivery.Dialect{standardwebhooks.Name: dialect{&standardwebhooks.Dialect{}, delivery.Schedule{Pauses: spec.Pauses}}},
 		MaxInFlight: spec.MaxInFlight, LeaseTTL: spec.LeaseTTL, DrainTimeout: spec.DrainTimeout,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
-	if err != nil {
+	}
+	if steps != nil {
+		cfg.Store, cfg.Registry, cfg.Client = &steppedStore{e.Store, steps}, &steppedRegistry{e.Registry, steps}, &steppedClient{e.Client, steps}
+	}
+	if tune.Engine != nil {
+		tune.Engine(&cfg)
+	}
+	if e.Engine, err = delivery.New(cfg); err != nil {
 		return nil, err
 	}
 	for _, ep := range spec.Endpoints {
@@ -181,7 +190,7 @@ func OpenRegistry(ctx context.Context, writer, reader *sql.DB) (*sqlregistry.Reg
 	return reg, reg.Migrate(ctx)
 }
 
-func client(spec Spec, steps *Steps) (*egress.Client, error) {
+func client(spec Spec, steps *Steps, tune Tune) (*egress.Client, error) {
 	cfg := egress.Config{
 		Policy: egress.Policy{
 			AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
@@ -195,6 +204,9 @@ func client(spec Spec, steps *Steps) (*egress.Client, error) {
 		if !cfg.RootCAs.AppendCertsFromPEM([]byte(spec.Roots)) {
 			return nil, errors.New("rig: Roots holds no certificate")
 		}
+	}
+	if tune.Client != nil {
+		tune.Client(&cfg)
 	}
 	return egress.New(cfg)
 }
