@@ -4,10 +4,12 @@ import (
 	"crypto/tls"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -35,6 +37,8 @@ func (p post) form(t *testing.T) url.Values {
 
 // receiver is a customer's HTTPS server on loopback.
 type receiver struct {
+	connections atomic.Int64
+
 	url string
 
 	mu     sync.Mutex
@@ -49,6 +53,15 @@ func receive(t *testing.T, answer func(n int, p post, w http.ResponseWriter)) *r
 	s := httptest.NewUnstartedServer(r)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{receiverCert}}
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // killed gateways leave broken handshakes
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			r.connections.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			r.connections.Add(-1)
+		case http.StateActive, http.StateIdle:
+		}
+	}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	r.url = s.URL
@@ -69,6 +82,12 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if answer != nil {
 		answer(n, p, w)
 	}
+}
+
+// quiet waits until nothing more can come of a process that is dead.
+func (r *receiver) quiet(t *testing.T) {
+	t.Helper()
+	eventually(t, "the end of the dead process's connections", func() bool { return r.connections.Load() == 0 })
 }
 
 // all returns what came so far.
