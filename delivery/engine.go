@@ -25,7 +25,9 @@ type Config struct {
 	// Client sends the requests. Needed; see registry/egress.
 	Client Client
 	// MaxInFlight bounds the deliveries that are sent and not durably settled;
-	// so many may be repeated after a kill. 0 is 64.
+	// so many may be repeated after a kill. It should be several times what one
+	// endpoint may have at once (16, see lanes.Config and registry.Limits), so
+	// that one that hangs leaves slots to the others. 0 is 64.
 	MaxInFlight int
 	// LeaseTTL is how long a lease lasts; it is extended three times as often.
 	// 0 is 30 s.
