@@ -47,8 +47,9 @@ type Config struct {
 	// 0 is 5 days, negative is never.
 	DisableAfter time.Duration
 	// Notify, if not nil, is told what the application should know, one notice
-	// after another, in a goroutine of its own. It may use the engine. Should
-	// it fall far behind, deliveries wait for it.
+	// after another, in a goroutine of its own. It may use the engine, but not
+	// wait for deliveries to end, as Purge does: should it fall far behind, they
+	// wait for it.
 	Notify func(context.Context, Notice)
 	// Trace observes what the engine does. The zero value observes nothing.
 	Trace Trace
@@ -70,6 +71,8 @@ type Engine struct {
 	log    *slog.Logger
 	wakeup chan struct{}
 	trace  tracer
+
+	redriving chan struct{} // holds one while a redrive or a replay goes on
 
 	states sync.Mutex // orders changes of subscriptions and of their lanes
 }
@@ -115,7 +118,9 @@ func New(cfg Config) (*Engine, error) {
 		sender: Sender{Client: cfg.Client, Dialects: cfg.Dialects, Now: cfg.Now},
 		log:    cfg.Logger,
 		trace:  tracer{cfg.Trace, cfg.Logger},
-		wakeup: make(chan struct{}, 1),
+
+		redriving: make(chan struct{}, 1),
+		wakeup:    make(chan struct{}, 1),
 	}, nil
 }
 

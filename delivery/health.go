@@ -88,10 +88,11 @@ func (r *run) fades(ctx context.Context, o *outcome, sub registry.Subscription) 
 	if d, ok := r.cfg.Dialects[sub.Dialect].(Enduring); ok && d.Endures(sub) {
 		return
 	}
+	if !h.Warned { // never without a warning, however late
+		r.warn(ctx, o, sub)
+		return
+	}
 	if h.FailingFor < after {
-		if !h.Warned {
-			r.warn(ctx, o, sub)
-		}
 		return
 	}
 	done, err := r.disable(ctx, sub, ReasonFailing)

@@ -76,6 +76,9 @@ func (r *run) stops(ctx context.Context, o *outcome, sub registry.Subscription) 
 			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot pause a lane", slog.String("endpoint", sub.ID), slog.Any("error", err))
 			o.RetryIn = registryPause
 		}
+		if o.slot.LaneName() != sub.ID { // another lane, which nobody paused
+			o.RetryIn = registryPause
+		}
 		o.Result = Release
 	case !sub.ExpiresAt.IsZero() && !r.cfg.Now().Before(sub.ExpiresAt):
 		o.giveUp(ReasonExpired)

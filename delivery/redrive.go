@@ -56,8 +56,14 @@ func (e *Engine) replayed(f Filter) (Filter, error) {
 	return f, nil
 }
 
-// again has what f chooses tried again, in steps, newest first.
+// again has what f chooses tried again, in steps, oldest first.
 func (e *Engine) again(ctx context.Context, f Filter) (int, error) {
+	select { // another one would list what this one revives
+	case e.redriving <- struct{}{}:
+		defer func() { <-e.redriving }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	op, ok := e.store.(Operator)
 	if !ok {
 		return 0, fmt.Errorf("delivery: the store is no Operator: %w", errors.ErrUnsupported)
@@ -126,21 +132,17 @@ func (e *Engine) settledOnes(ctx context.Context, f Filter, each func(ids []stri
 		if !sendable {
 			continue
 		}
-		if ids = append(ids, st.ID); len(ids) == redriveStep || n+len(ids) == limit {
-			if err := each(ids); err != nil {
-				return n, err
-			}
-			if n, ids = n+len(ids), nil; n == limit {
-				return n, nil
-			}
+		if ids = append(ids, st.ID); len(ids) == limit {
+			break
 		}
 	}
-	if len(ids) > 0 {
-		if err := each(ids); err != nil {
+	slices.Reverse(ids) // of an ordering key, the oldest goes first
+	for part := range slices.Chunk(ids, redriveStep) {
+		if err := each(part); err != nil {
 			return n, err
 		}
+		n += len(part)
 	}
-	n += len(ids)
 	return n, nil
 }
 

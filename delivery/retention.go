@@ -62,7 +62,7 @@ type Pruner interface {
 
 const (
 	pruneEvery = time.Minute
-	prunePause = 50 * time.Millisecond // between two steps, for deliveries to pass
+	prunePause = 50 * time.Millisecond // at most between two steps, for deliveries to pass
 )
 
 // retain has the store forget, step by step, until ctx ends.
@@ -79,7 +79,7 @@ func (r *run) retain(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		next := pruneEvery
+		next, begin := pruneEvery, time.Now()
 		more, err := p.Prune(ctx, time.Time{}, r.cfg.Retention)
 		switch {
 		case ctx.Err() != nil:
@@ -87,7 +87,7 @@ func (r *run) retain(ctx context.Context) {
 		case err != nil:
 			r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot prune", slog.Any("error", err))
 		case more:
-			next = prunePause
+			next = min(prunePause, max(2*time.Since(begin), time.Millisecond))
 		}
 		timer.Reset(next)
 	}

@@ -117,7 +117,7 @@ func TestRunPrunesInSteps(t *testing.T) {
 		r.pass(time.Hour)
 		want(t, "calls after the end", len(at), n)
 		want(t, "calls", n, 7) // three at once, the failed one, three more
-		for i, pause := range []time.Duration{50 * time.Millisecond, 50 * time.Millisecond, time.Minute, time.Minute, time.Minute} {
+		for i, pause := range []time.Duration{time.Millisecond, time.Millisecond, time.Minute, time.Minute, time.Minute} {
 			want(t, "pause", at[i+1]-at[i], pause)
 		}
 		want(t, "logged", r.logs.count("the disk is away"), 1)

@@ -336,10 +336,11 @@ func (r *run) persist(batch []outcome) error {
 	default:
 	}
 	for i := range batch {
-		if lost != nil && slices.Contains(lost.IDs, batch[i].ID) {
+		late := lost != nil && slices.Contains(lost.IDs, batch[i].ID)
+		if late && !batch[i].disabled { // that happened all the same
 			continue
 		}
-		if batch[i].then != nil {
+		if batch[i].then != nil && !late {
 			batch[i].then(context.WithoutCancel(r.hard))
 		}
 		if n, ok := batch[i].notice(); ok {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -21,8 +22,11 @@ func TestMaxInFlightIsSentAndNotSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(r *rig) { r.cfg.MaxInFlight = 4 })
 		settled, most := 0, 0
+		var mu sync.Mutex // several batches are settled at once
 		r.store.settle = func(outs []delivery.Outcome) error {
 			<-time.After(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
 			most = max(most, len(r.requests())-settled)
 			settled += len(outs)
 			return nil

@@ -44,7 +44,9 @@ func (e *Engine) set(ctx context.Context, h HealthChange, subs []registry.Subscr
 			removed = append(removed, laneOf(stored[i]))
 		} else {
 			l := laneOf(stored[i])
-			l.Health = h
+			if l.Health = h; h == HealthForget {
+				l.NotBeforeIn = -1 // what the old endpoint asked for
+			}
 			lanes = append(lanes, l)
 		}
 	}
@@ -165,7 +167,11 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*registry.Subs
 		if !changed { // the last call may have come no further than the registry
 			return e.serve(ctx, id)
 		}
-		_, err = e.subscribe(ctx, HealthAsIs, sub)
+		h := HealthAsIs
+		if sub.State == registry.Active { // nothing was tried meanwhile
+			h = HealthForget
+		}
+		_, err = e.subscribe(ctx, h, sub)
 		if !errors.Is(err, registry.ErrConflict) {
 			return err
 		}

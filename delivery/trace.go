@@ -99,7 +99,7 @@ type valued struct {
 func (v valued) Value(key any) any { return v.values.Value(key) }
 
 func withValues(ctx, values context.Context) context.Context {
-	if values == nil || values == ctx {
+	if values == nil {
 		return ctx
 	}
 	return valued{ctx, values}

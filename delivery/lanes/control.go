@@ -3,6 +3,7 @@ package lanes
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -224,6 +225,9 @@ func (o *killOp) build(s *Store, b *Batch) {
 	}
 	o.taken = s.giveUpWaiting(b, l)
 	o.kill = &Kill{Lane: o.name, Reason: l.reason, Limit: killRows, Except: map[int64]bool{}}
+	if s.backend.HoldsAll() { // nothing would read what a step leaves
+		o.kill.Limit = math.MaxInt
+	}
 	mine := make(map[int64]bool, len(o.taken))
 	for _, st := range o.taken {
 		mine[st.Seq] = true
@@ -242,15 +246,13 @@ func (o *killOp) apply(s *Store, b *Batch) {
 	if o.kill == nil {
 		return
 	}
-	if o.kill.Killed < killRows { // what they hid was killed with the rest
-		for _, st := range o.taken {
-			st.Next = nil
-		}
+	for _, st := range o.taken {
+		st.Next = nil // what they hid was killed with the rest, or is read if the lane is opened
 	}
 	s.gaveUp(o.taken, b.Now)
 	l := s.lane(o.name)
 	l.era++
-	l.barrier = nil // what goes ahead was killed first, but for what is being attempted
+	l.barrier = nil // a read tells of what is left
 	for seq := range o.kill.Except {
 		if r := s.rows[seq]; r != nil && r.ahead {
 			l.barrier.add(seq)
@@ -258,6 +260,8 @@ func (o *killOp) apply(s *Store, b *Batch) {
 	}
 	if o.kill.Killed < killRows {
 		l.next = [2]int64{never, never}
+	} else if !s.backend.HoldsAll() { // should it be opened now, what is left is read
+		l.next = [2]int64{min(l.next[0], b.Now), min(l.next[1], b.Now)}
 	}
 	s.place(l, b.Now)
 }

@@ -33,6 +33,7 @@ type row struct {
 	cancel  bool // an operator gave it up while it was leased
 
 	token   uint64 // of the current lease
+	seen    uint64 // the lease whose outcome counts for the endpoint's health
 	expires int64  // end of the current lease
 }
 

@@ -180,6 +180,14 @@ func receipt(seq int64, token uint64) string {
 
 // leasedRow returns the row of a receipt that is still good, or nil.
 func (s *Store) leasedRow(id, receipt string) *row {
+	if r := s.heldRow(id, receipt); r != nil && r.state == leased {
+		return r
+	}
+	return nil
+}
+
+// heldRow also returns one whose end is being committed.
+func (s *Store) heldRow(id, receipt string) *row {
 	a, b, ok := strings.Cut(receipt, "-")
 	seq, err1 := strconv.ParseInt(a, 36, 64)
 	token, err2 := strconv.ParseUint(b, 36, 64)
@@ -187,7 +195,7 @@ func (s *Store) leasedRow(id, receipt string) *row {
 		return nil
 	}
 	r := s.rows[seq]
-	if r == nil || r.state != leased || r.token != token || r.Delivery.ID != id {
+	if r == nil || r.state != leased && r.state != settling || r.token != token || r.Delivery.ID != id {
 		return nil
 	}
 	return r
@@ -204,7 +212,7 @@ func (s *Store) Extend(ctx context.Context, now time.Time, ttl time.Duration, le
 	s.advance(t)
 	var lost []string
 	for i := range leases {
-		r := s.leasedRow(leases[i].ID, leases[i].Receipt)
+		r := s.heldRow(leases[i].ID, leases[i].Receipt)
 		if r == nil {
 			lost = append(lost, leases[i].ID)
 			continue

@@ -37,7 +37,10 @@ func (s *Store) Settle(ctx context.Context, now time.Time, outcomes ...delivery.
 			continue
 		}
 		r.lane.inFlight--
-		s.observe(r.lane, &out, t)
+		if r.seen != r.token { // Settle comes again where the commit failed
+			r.seen = r.token
+			s.observe(r.lane, &out, t)
+		}
 		if out.Result == delivery.Release && out.Attempt == nil && out.RetryIn <= 0 &&
 			!r.cancel && r.lane.mode != delivery.LaneClosed {
 			r.token = 0

@@ -37,11 +37,12 @@ func readOutcome(b []byte) (reason string, a *delivery.Attempt, err error) {
 	return reason, &attempt, err
 }
 
-// kills gives up waiting rows of a closed lane: first those that may be sent,
-// then those that are hidden behind others of their key.
+// kills gives up waiting rows of a closed lane: first those that are hidden
+// behind others of their key, so that a kill that is cut off leaves none of
+// them without the one that hides it.
 func (c *commit) kills() error {
 	for _, k := range c.b.Kill {
-		for _, stmt := range []*sql.Stmt{c.stmts.killOpen, c.stmts.killKey} {
+		for _, stmt := range []*sql.Stmt{c.stmts.killKey, c.stmts.killOpen} {
 			if err := c.kill(k, stmt); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -19,7 +20,11 @@ type background struct {
 	ctx context.Context //nolint:containedctx // of the gateway's life
 	end context.CancelFunc
 	wg  sync.WaitGroup
+	n   atomic.Int32
 }
+
+// maxBackground bounds the redrives and replays that wait for one another.
+const maxBackground = 16
 
 func (b *background) open(ctx context.Context) {
 	b.ctx, b.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -63,7 +68,13 @@ func (g *gateway) again(replay bool) http.HandlerFunc {
 			answer(w, http.StatusOK, count)
 			return
 		}
+		if g.background.n.Add(1) > maxBackground {
+			g.background.n.Add(-1)
+			problem(w, http.StatusConflict, "many are under way already")
+			return
+		}
 		g.background.wg.Go(func() {
+			defer g.background.n.Add(-1)
 			if done, err := run(g.background.ctx, f); err != nil {
 				g.log.LogAttrs(g.background.ctx, slog.LevelError, "sending again was cut off",
 					slog.Int("done", done), slog.Int("of", n), slog.Any("error", err))

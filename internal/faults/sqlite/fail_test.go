@@ -118,7 +118,7 @@ func try(t *testing.T, d *disk, f failing, n int) (met bool, failed int) {
 func everywhere(t *testing.T, f failing) {
 	t.Helper()
 	d := newDisk(t)
-	step := rig.Size(1, 13, 29)
+	step := rig.Size(1, 13, 17)
 	if f.kinds[0] == opSync { // there are few
 		step = rig.Size(1, 1, 2)
 	}
