@@ -216,7 +216,8 @@ func loopRound(ctx context.Context, b *bench, row row) (round, error) {
 }
 
 func playLoop(ctx context.Context, o order) (_ report, err error) {
-	r, err := openRig(ctx, o, lanes.Config{})
+	// Who has few endpoints gives each more than the default.
+	r, err := openRig(ctx, o, lanes.Config{MaxInFlight: max(16, min(64, slots/o.Endpoints))})
 	if err != nil {
 		return report{}, err
 	}
