@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -24,6 +26,7 @@ var closeRules = []rule{
 	{"close/later", "What goes to a closed lane is dead at once with the lane's reason.", closeLater},
 	{"close/in_flight", "What is leased of a closed lane may still be delivered, but is not tried again.", closeInFlight},
 	{"close/reopen", "A closed lane that is opened again takes and hands out what comes from then on.", closeReopen},
+	{"close/cut_off", "A closing whose context ends on the way strands nothing: what it left is handed out once the lane opens, and blocks no key.", closeCutOff},
 	{"close/no_reason", "A lane that is closed without a reason is closed all the same.", closeNoReason},
 	{"close/many", "Closing a lane kills thousands of rows and touches no other lane.", closeMany},
 }
@@ -261,4 +264,56 @@ func closeNoReason(e *env) {
 	e.counts(0, 0, 2)
 	e.state("a", delivery.Dead, "closed")
 	e.state("b", delivery.Dead, "closed")
+}
+
+// ending is a context that ends when it has been asked so often.
+type ending struct {
+	context.Context
+
+	asked atomic.Int32
+}
+
+func (c *ending) Err() error {
+	if c.asked.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func closeCutOff(e *env) {
+	const keys = 1500
+	for asked := int32(1); asked <= 2; asked++ {
+		lane := "l" + strconv.Itoa(int(asked))
+		e.setLanes(delivery.LaneState{Lane: lane, Mode: delivery.LanePaused, MaxInFlight: 2 * plenty})
+		for i := range 2 {
+			ds := many(lane+"-"+strconv.Itoa(i)+"-", lane, keys)
+			for k := range ds {
+				ds[k].Key = "k" + strconv.Itoa(k)
+			}
+			e.enqueue(ds...)
+		}
+		ctx := &ending{Context: e.ctx}
+		ctx.asked.Store(asked)
+		err := e.store.SetLanes(ctx, e.now, delivery.LaneState{Lane: lane, Mode: delivery.LaneClosed, Reason: "closed"})
+		if err != nil && !errors.Is(err, context.Canceled) {
+			e.Fatalf("SetLanes: %v", err)
+		}
+		e.setLanes(delivery.LaneState{Lane: lane, Mode: delivery.LaneOpen})
+		for {
+			got := e.take(plenty)
+			if len(got) == 0 {
+				break
+			}
+			e.end(delivery.Done, got...)
+		}
+		if b, ok := e.store.(delivery.Browser); ok {
+			c, err := b.Counts(e.ctx)
+			e.must(err, "Counts")
+			if c.Pending != 0 {
+				e.Fatalf("cut off after %d questions: %d are stranded", asked, c.Pending)
+			}
+		}
+		e.enqueue(keyed(lane+"-new", lane, "k7"))
+		e.end(delivery.Done, e.wantOne(lane+"-new"))
+	}
 }
