@@ -48,6 +48,9 @@ type span struct {
 
 // Prune implements [delivery.Pruner].
 func (s *Store) Prune(ctx context.Context, now time.Time, keep delivery.Retention) (more bool, err error) {
+	if err := s.rows.here(); err != nil {
+		return false, err
+	}
 	if now.IsZero() {
 		now = time.Now()
 	}
@@ -222,6 +225,9 @@ func (p *pruner) shrink(ctx context.Context, r *rows, over int64) (more bool, er
 func (s *Store) Purge(ctx context.Context, tenant string) (more bool, err error) {
 	if tenant == "" {
 		return false, fmt.Errorf("%w: no tenant", delivery.ErrInvalid)
+	}
+	if err := s.rows.here(); err != nil {
+		return false, err
 	}
 	s.pruner.purging.Lock()
 	defer s.pruner.purging.Unlock()
