@@ -286,3 +286,106 @@ func TestWarningThatCannotBeNotedIsGivenLater(t *testing.T) {
 		want(t, "warnings", told.kinds(), "endpoint_failing")
 	})
 }
+
+func TestPauseIsNoFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told heard
+		r := newRig(t, func(r *rig) { r.cfg.Notify, r.plain.schedule = told.hear, delivery.Standard() })
+		r.answer = func(int, *http.Request, string) (*http.Response, error) { return answer(500), nil }
+		sub := r.subscribe()
+		r.run()
+		for i := range 20 {
+			r.publish(fmt.Sprint(i))
+		}
+		r.pass(10 * time.Minute)
+		if err := r.engine.Pause(t.Context(), sub.ID); err != nil {
+			t.Fatal(err)
+		}
+		r.pass(6 * day)
+		if err := r.engine.Resume(t.Context(), sub.ID); err != nil {
+			t.Fatal(err)
+		}
+		r.pass(time.Hour)
+		got, err := r.engine.Registry().Get(t.Context(), sub.ID)
+		if err != nil || got.State != registry.Active {
+			t.Errorf("after six days of pause it is %v, %v; told %s", got.State, err, told.kinds())
+		}
+	})
+}
+
+func TestNobodyIsDisabledWithoutAWarning(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told heard
+		r := newRig(t, func(r *rig) {
+			pauses := []time.Duration{time.Second, time.Second, time.Second, time.Second}
+			r.cfg.Notify, r.plain.schedule = told.hear, delivery.Schedule{Pauses: pauses}
+		})
+		r.answer = func(int, *http.Request, string) (*http.Response, error) { return answer(500), nil }
+		r.subscribe()
+		r.run()
+		r.publish("monday")
+		r.pass(6 * day)
+		r.publish("sunday")
+		r.pass(time.Minute)
+		before, _, disabled := strings.Cut(told.kinds(), "endpoint_disabled")
+		if !disabled || !strings.Contains(before, "endpoint_failing") {
+			t.Errorf("told %s", told.kinds())
+		}
+	})
+}
+
+func TestNewURLIsNotHeldBackByTheOldOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.answer = func(_ int, q *http.Request, _ string) (*http.Response, error) {
+			if q.URL.Host == "one.example" {
+				return answer(503, "Retry-After", "86400"), nil
+			}
+			return answer(200), nil
+		}
+		sub := r.subscribe()
+		r.run()
+		r.publish("a")
+		r.pass(time.Second)
+		sub.URL = "https://two.example/"
+		if _, err := r.engine.Subscribe(t.Context(), sub); err != nil {
+			t.Fatal(err)
+		}
+		r.publish("b")
+		r.pass(time.Second)
+		want(t, "sent", r.bodies(), "a b")
+	})
+}
+
+// A lease that was lost swallows its outcome, but not what was done meanwhile.
+func TestDisablingIsToldThoughTheOutcomeCameTooLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told heard
+		r := newRig(t, func(r *rig) { r.cfg.Notify = told.hear })
+		r.answer = func(_ int, _ *http.Request, body string) (*http.Response, error) {
+			if body == "gone" {
+				return answer(410), nil
+			}
+			return answer(404), nil
+		}
+		r.store.settle = func(outs []delivery.Outcome) error {
+			lost := &delivery.LostLeasesError{}
+			for _, o := range outs {
+				lost.IDs = append(lost.IDs, o.ID)
+			}
+			return lost
+		}
+		r.subscribe()
+		r.run()
+		r.publish("bad")
+		r.pass(time.Second)
+		want(t, "told of a dead letter that is none", told.kinds(), "")
+		r.publish("gone")
+		r.pass(time.Second)
+		want(t, "told", told.kinds(), "endpoint_disabled")
+	})
+}

@@ -144,3 +144,60 @@ func TestCancelByFilter(t *testing.T) {
 		want(t, "sent", r.bodies(), "x")
 	})
 }
+
+func TestRedriveKeepsTheOrderOfAKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		status := 404
+		r.answer = func(int, *http.Request, string) (*http.Response, error) { return answer(status), nil }
+		r.subscribe()
+		r.run()
+		for i := range 5 {
+			ev := delivery.Event{Dialect: "plain", Type: "t", Tenant: "acme", Key: "k", Data: fmt.Append(nil, i)}
+			if _, err := r.engine.Publish(t.Context(), ev); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.pass(time.Minute)
+		status = 200
+		if n, err := r.engine.Redrive(t.Context(), delivery.Filter{}); err != nil || n != 5 {
+			t.Fatalf("redrove %d, %v", n, err)
+		}
+		r.pass(time.Minute)
+		want(t, "sent", r.bodies(), "0 1 2 3 4 0 1 2 3 4")
+	})
+}
+
+// slowRetry gives others the time to deliver what it is about to revive.
+type slowRetry struct{ *spy }
+
+func (s slowRetry) RetryNow(ctx context.Context, now time.Time, ids ...string) error {
+	<-time.After(time.Second)
+	return s.spy.RetryNow(ctx, now, ids...)
+}
+
+func TestTwoRedrivesSendNothingTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(r *rig) { r.cfg.Store = slowRetry{r.store} })
+		status := 404
+		r.answer = func(int, *http.Request, string) (*http.Response, error) { return answer(status), nil }
+		r.subscribe()
+		r.run()
+		for i := range 300 {
+			r.publish(fmt.Sprint(i))
+		}
+		r.pass(time.Minute)
+		status = 200
+		for range 2 {
+			go func() {
+				if _, err := r.engine.Redrive(t.Context(), delivery.Filter{}); err != nil {
+					t.Errorf("Redrive: %v", err)
+				}
+			}()
+		}
+		r.pass(time.Hour)
+		want(t, "sent", len(r.requests()), 600)
+	})
+}

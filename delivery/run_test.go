@@ -340,3 +340,27 @@ func TestPanicsOfADialectAreFailedAttempts(t *testing.T) {
 type backoffFunc func(int) (time.Duration, bool)
 
 func (f backoffFunc) Delay(attempt int) (time.Duration, bool) { return f(attempt) }
+
+func TestPausedSubscriptionOfALaneOfItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		leases := 0
+		r := newRig(t, func(r *rig) {
+			r.cfg.Trace.LeaseDone = func(_ context.Context, l delivery.LeaseDone) { leases += l.Got }
+		})
+		sub := r.subscribe()
+		if err := r.engine.Pause(t.Context(), sub.ID); err != nil {
+			t.Fatal(err)
+		}
+		d := delivery.Delivery{ID: "e1." + sub.ID, EventID: "e1", SubscriptionID: sub.ID, Lane: "own", Dialect: "plain"}
+		if err := r.store.Enqueue(t.Context(), time.Time{}, d); err != nil {
+			t.Fatal(err)
+		}
+		r.run()
+		r.pass(10 * time.Second)
+		if leases == 0 || leases > 11 {
+			t.Errorf("%d leases in ten seconds of a pause", leases)
+		}
+		want(t, "sent", r.bodies(), "")
+	})
+}

@@ -139,3 +139,23 @@ func TestTraceChangesNothing(t *testing.T) {
 		})
 	}
 }
+
+// odd is a context that cannot be compared.
+type odd struct {
+	context.Context
+
+	_ []int
+}
+
+func TestTraceMeetsAnOddContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(r *rig) {
+			r.cfg.Trace.PublishStart = func(ctx context.Context, _ []delivery.Event) context.Context { return ctx }
+		})
+		r.subscribe()
+		if _, err := r.engine.Publish(odd{Context: t.Context()}, delivery.Event{Dialect: "plain", Type: "t", Data: []byte("x")}); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -185,8 +185,10 @@ func (o *laneOp) revert(s *Store, b *Batch) {
 	for i, was := range slices.Backward(o.before) {
 		l := s.lane(o.states[i].Lane)
 		l.mode, l.reason, l.cap, l.rate, l.rateAt, l.hold = was.mode, was.reason, was.cap, was.rate, was.rateAt, was.hold
-		was.dirty = l.dirty
-		l.health = was.health
+		if st := o.states[i]; st.Health != delivery.HealthAsIs || was.mode == delivery.LaneClosed && st.Mode == delivery.LaneOpen {
+			was.dirty = l.dirty // else what was seen meanwhile stands
+			l.health = was.health
+		}
 		l.rows--
 		s.place(l, b.Now)
 	}
