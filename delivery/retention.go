@@ -99,9 +99,8 @@ func (r *run) retain(ctx context.Context) {
 // is a [Browser], so that an engine should run; when ctx ends before, an error
 // says so and what is settled later stays until Purge is called again, which
 // is always right. The tenant must not register or publish meanwhile. The IDs
-// of its events that nobody had subscribed to belong to no tenant and go with
-// their time. An empty tenant is ErrInvalid; a store that is no [Pruner],
-// errors.ErrUnsupported.
+// of its events that nobody had subscribed to are forgotten, too. An empty
+// tenant is ErrInvalid; a store that is no [Pruner], errors.ErrUnsupported.
 func (e *Engine) Purge(ctx context.Context, tenant string) (err error) {
 	p, ok := e.store.(Pruner)
 	if !ok {
