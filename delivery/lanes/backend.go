@@ -40,6 +40,13 @@ type Backend interface {
 	HoldsAll() bool
 }
 
+// A Partial is a Backend that several Stores share: each serves the lanes that
+// it owns. What it owns changes in [Store.Gain] and [Store.Leave] alone.
+type Partial interface {
+	// Owns reports whether this Store serves a lane. It must be quick.
+	Owns(lane string) bool
+}
+
 // A Row is a delivery as the Store keeps it in memory.
 type Row struct {
 	// Seq orders rows by commit. The backend gives it.
@@ -64,7 +71,7 @@ type Batch struct {
 	Append []*Append
 	Settle []*Settle
 	// Spill are rows that are to be indexed from now on.
-	Spill []int64
+	Spill []*Row
 	Lanes []LaneRow
 	Kill  []*Kill
 	Edit  []*Edit
@@ -80,6 +87,13 @@ type Append struct {
 	Index bool
 	// Dead, not empty, settles it at once for this reason.
 	Dead string
+	// Elsewhere says that another owner serves the lane: the row is to be left
+	// where that one finds it, and has no Seq. A [Partial] may set it, too, for a
+	// row with a key, where rows that were left for this owner come before it.
+	Elsewhere bool
+	// Source is what came with a row that is folded: what it was folded from
+	// ends with the batch, also where it is a Duplicate.
+	Source any
 
 	// Duplicate is set by the backend when the ID is known: nothing was stored.
 	Duplicate bool
@@ -183,8 +197,10 @@ type Loaded struct {
 	NextSeq int64
 	// Now is the latest Now of any Batch so far, as far as it is known: the
 	// Store's clock does not fall behind it, or what is stored would wait for
-	// as long as the system's clock was set back.
-	Now int64
+	// as long as the system's clock was set back. If Clock is set it is the
+	// time of the clock that all owners go by.
+	Now   int64
+	Clock bool
 }
 
 // A Head is the first row of a lane's class.

@@ -256,7 +256,7 @@ func (s *Store) stragglers(b *Batch) []*row {
 		}
 		if r.state != gone && !r.indexed {
 			spilled = append(spilled, r)
-			b.Spill = append(b.Spill, r.Seq)
+			b.Spill = append(b.Spill, &r.Row)
 		}
 	}
 	return spilled

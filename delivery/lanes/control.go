@@ -16,6 +16,8 @@ type laneOp struct {
 	before []lane    // to undo
 	taken  []*Settle // rows of closed lanes
 	pushed []*row    // rows of paused lanes
+
+	elsewhere bool // another owner serves one of them: nothing was done
 }
 
 // SetLanes implements [delivery.Store].
@@ -35,6 +37,9 @@ func (s *Store) SetLanes(ctx context.Context, now time.Time, states ...delivery.
 	if err := s.commit(ctx, o); err != nil {
 		return err
 	}
+	if o.elsewhere {
+		return ErrElsewhere
+	}
 	for _, st := range states {
 		if st.Mode != delivery.LaneClosed {
 			continue
@@ -52,6 +57,9 @@ func (o *laneOp) build(s *Store, b *Batch) {
 		now = b.Now
 	}
 	o.before, o.taken, o.pushed = nil, nil, nil
+	if o.elsewhere = slices.ContainsFunc(o.states, func(st delivery.LaneState) bool { return !s.owns(st.Lane) }); o.elsewhere {
+		return
+	}
 	for _, st := range o.states {
 		l := s.lane(st.Lane)
 		l.rows++ // not forgotten until apply
@@ -156,7 +164,7 @@ func (o *laneOp) pause(s *Store, b *Batch, l *lane) {
 			s.held -= r.cost()
 			o.pushed = append(o.pushed, r)
 			if !r.indexed {
-				b.Spill = append(b.Spill, r.Seq)
+				b.Spill = append(b.Spill, &r.Row)
 			}
 		}
 		l.queue[class] = nil
@@ -164,6 +172,9 @@ func (o *laneOp) pause(s *Store, b *Batch, l *lane) {
 }
 
 func (o *laneOp) apply(s *Store, b *Batch) {
+	if o.elsewhere {
+		return
+	}
 	s.gaveUp(o.taken, b.Now)
 	for _, r := range o.pushed {
 		class := r.class()

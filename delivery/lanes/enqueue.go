@@ -21,6 +21,8 @@ type enqueued struct {
 	delivery delivery.Delivery
 	row      row
 	lane     *lane
+	folded   *Incoming // nil: enqueued here
+	left     bool      // not for this owner to fold
 }
 
 // Enqueue implements [delivery.Store].
@@ -78,18 +80,15 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 	}
 	for i := range o.items {
 		it := o.items[i]
-		a, d := &it.append, &it.delivery
-		a.Row = Row{Delivery: d, Due: now + micros(d.DelayIn), Attempts: d.Attempts, Tries: d.Attempts}
-		if d.Ahead {
-			a.Due = 0
+		a, d := &it.append, it.append.Delivery
+		it.lane = nil
+		*a = Append{Row: it.begin(now), Source: a.Source}
+		away := d.SubscriptionID != "" && !s.owns(d.LaneName())
+		if it.left = away && it.folded != nil; it.left {
+			continue
 		}
-		if d.ExpiresIn > 0 {
-			a.Expires = now + micros(d.ExpiresIn)
-			a.Due = min(a.Due, a.Expires)
-		}
-		a.Index, a.Dead, a.Duplicate, a.Hidden = false, "", false, false
 		b.Append = append(b.Append, a)
-		if d.SubscriptionID == "" {
+		if a.Elsewhere = away; away || d.SubscriptionID == "" {
 			continue
 		}
 		it.lane = s.lane(d.LaneName())
@@ -105,13 +104,43 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 	}
 }
 
+// begin returns the row as it is stored.
+func (it *enqueued) begin(now int64) Row {
+	if it.folded != nil {
+		return it.folded.Row
+	}
+	return newRow(&it.delivery, now)
+}
+
+func newRow(d *delivery.Delivery, now int64) Row {
+	r := Row{Delivery: d, Due: now + micros(d.DelayIn), Attempts: d.Attempts, Tries: d.Attempts}
+	if d.Ahead {
+		r.Due = 0
+	}
+	if d.ExpiresIn > 0 {
+		r.Expires = now + micros(d.ExpiresIn)
+		r.Due = min(r.Due, r.Expires)
+	}
+	return r
+}
+
+// NewRow returns the row of a delivery that is enqueued at a time, without a
+// Seq, for a [Partial] that leaves it to another owner. i is the delivery's
+// place in its batch, for the error.
+func NewRow(i int, d *delivery.Delivery, now time.Time) (Row, error) {
+	if err := validate(i, d); err != nil {
+		return Row{}, err
+	}
+	return newRow(d, now.UnixMicro()), nil
+}
+
 // mayHold decides whether a new row stays in memory, so that the backend need
 // not index it.
 func (s *Store) mayHold(l *lane, r *Row, now int64) bool {
 	switch {
 	case s.backend.HoldsAll():
 		return true
-	case r.Delivery.Key != "": // its order is the index's work
+	case r.Delivery.Key != "", r.Attempts > 0: // its order, or what a start could not tell, is the index's work
 		return false
 	}
 	class := fresh
@@ -131,7 +160,10 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 			s.held -= a.cost()
 			l.reserved--
 		}
-		if a.Duplicate {
+		if it.left {
+			continue
+		}
+		if a.Duplicate || a.Elsewhere {
 			s.tidy(l, b.Now)
 			continue
 		}
@@ -142,7 +174,7 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 		}
 		l = s.lane(l.name) // it may have been forgotten while the batch was written
 		r := &it.row
-		*r = row{Row: a.Row, lane: l, indexed: a.Index || it.delivery.Key != "", ahead: a.ahead()}
+		*r = row{Row: a.Row, lane: l, indexed: a.Index || a.Delivery.Key != "", ahead: a.ahead()}
 		if r.ahead {
 			l.barrier.add(r.Seq)
 		}

@@ -15,8 +15,8 @@ func (f *fake) apply(b *lanes.Batch) {
 	for _, st := range b.Settle {
 		f.settle(st)
 	}
-	for _, seq := range b.Spill {
-		f.rows[seq].indexed = true
+	for _, r := range b.Spill {
+		f.rows[r.Seq].indexed = true
 	}
 	for _, l := range b.Lanes {
 		if f.lanes[l.Lane] = l; l.IsDefault() {

@@ -70,6 +70,7 @@ type lane struct {
 	inDB     [2]int   // rows in memory that Refill would return too
 	inRing   [2]bool
 	thirsty  bool
+	away     bool // on its way to another owner: nothing starts
 
 	health
 
@@ -115,7 +116,7 @@ func (l *lane) open(now int64, defaultCap int) bool {
 	if l.throttle > 0 {
 		limit = min(limit, l.throttle)
 	}
-	return l.mode == delivery.LaneOpen && l.inFlight < limit && l.hold <= now && l.rateAt <= now
+	return l.mode == delivery.LaneOpen && !l.away && l.inFlight < limit && l.hold <= now && l.rateAt <= now
 }
 
 // head returns the row of a class that may go next, or nil.

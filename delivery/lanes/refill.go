@@ -114,7 +114,7 @@ func (s *Store) takeIn(l *lane, class int, found *Row) {
 	if _, dead := s.graveyard[found.Seq]; dead || s.rows[found.Seq] != nil {
 		return
 	}
-	if l.mode != delivery.LaneOpen {
+	if l.mode != delivery.LaneOpen || l.away {
 		s.leaveToBackend(l, class, found.Due)
 		return
 	}

@@ -35,6 +35,7 @@ type Config struct {
 // goroutine. Make one with [Open].
 type Store struct {
 	backend Backend
+	partial Partial // nil: it owns every lane
 	cfg     Config
 	start   time.Time     // the store's clock runs from here, monotonically
 	ahead   time.Duration // of the system's clock
@@ -95,14 +96,28 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		nextReap:  never,
 		tokens:    rand.Uint64() >> 16, // an earlier store's receipts mean nothing here
 	}
+	s.partial, _ = backend.(Partial)
 	loaded, err := backend.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.nextSeq = loaded.NextSeq
-	s.ahead = max(time.UnixMicro(loaded.Now).Sub(s.start), 0)
+	if s.ahead = time.UnixMicro(loaded.Now).Sub(s.start); !loaded.Clock {
+		s.ahead = max(s.ahead, 0)
+	}
+	s.absorb(loaded)
+	if err := s.killClosed(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// absorb takes in what waits and how lanes are served.
+func (s *Store) absorb(loaded Loaded) {
+	s.nextSeq = max(s.nextSeq, loaded.NextSeq)
+	touched := make(map[string]*lane, len(loaded.Heads))
 	for _, state := range loaded.Lanes {
 		l := s.lane(state.Lane)
+		touched[l.name] = l
 		l.mode, l.reason, l.cap, l.rate, l.hold = state.Mode, state.Reason, state.MaxInFlight, state.PerSecond, state.NotBefore
 		l.health = health{failures: state.Failures, throttle: state.Throttle, failing: state.FailingSince, warned: state.Warned}
 		if l.mode == delivery.LaneAsIs {
@@ -112,27 +127,37 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 	now := s.clock(time.Time{})
 	for _, h := range loaded.Heads {
 		l := s.lane(h.Lane)
+		touched[l.name] = l
 		class := fresh
 		if h.Retry {
 			class = retries
 		}
-		l.next[class] = h.Due
+		s.leaveToBackend(l, class, h.Due)
 		for _, seq := range h.Ahead {
 			l.barrier.add(seq)
 		}
 	}
-	for _, l := range s.lanes {
+	for _, l := range touched {
 		s.place(l, now)
 	}
+}
+
+// killClosed finishes what was left half closed.
+func (s *Store) killClosed(ctx context.Context) error {
+	var names []string
+	s.mu.Lock()
 	for name, l := range s.lanes {
-		if l.mode != delivery.LaneClosed || l.next[fresh] == never && l.next[retries] == never {
-			continue
-		}
-		if err := s.kill(ctx, name); err != nil {
-			return nil, err
+		if l.mode == delivery.LaneClosed && (l.next[fresh] != never || l.next[retries] != never) {
+			names = append(names, name)
 		}
 	}
-	return s, nil
+	s.mu.Unlock()
+	for _, name := range names {
+		if err := s.kill(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close waits for what is under way and refuses what comes. It does not close
@@ -191,7 +216,7 @@ func (s *Store) place(l *lane, now int64) {
 	if s.earliest() < before {
 		s.wakeAll() // who waits does so for a later time
 	}
-	if l.plain() && l.wakeAt == never {
+	if l.plain() && l.wakeAt == never && s.lanes[l.name] == l {
 		delete(s.lanes, l.name)
 	}
 }
@@ -227,7 +252,7 @@ func (s *Store) share(l *lane, class int) int {
 
 // wakeTime is when the passing of time alone will change what the lane may do.
 func (s *Store) wakeTime(l *lane, now int64) int64 {
-	if l.mode != delivery.LaneOpen {
+	if l.mode != delivery.LaneOpen || l.away {
 		return never
 	}
 	at := int64(never)

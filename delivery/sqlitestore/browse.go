@@ -142,7 +142,7 @@ func scanStatus(rs *sql.Rows) (st delivery.Status, seq int64, marker bool, err e
 		return st, seq, false, nil
 	}
 	st.Attempts, st.SettledAt = int(attempts.Int64), time.UnixMicro(at.Int64).UTC()
-	reason, last, err := readOutcome(outcome)
+	reason, last, err := rowcodec.Outcome(outcome)
 	if err != nil {
 		return st, 0, false, err
 	}
@@ -218,7 +218,7 @@ func (b browser) attempts(ctx context.Context, id string) ([]delivery.Attempt, e
 	if err := rs.Err(); err != nil {
 		return nil, err
 	}
-	if _, last, err := readOutcome(outcome); err != nil {
+	if _, last, err := rowcodec.Outcome(outcome); err != nil {
 		return nil, err
 	} else if last != nil {
 		out = append(out, *last)

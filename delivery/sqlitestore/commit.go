@@ -110,7 +110,7 @@ func (c *commit) place() error {
 		case a.Delivery.SubscriptionID == "":
 			outcomes = append(outcomes, a.Seq, stateMarker, c.b.Now, 0, []byte{})
 		case a.Dead != "":
-			outcomes = append(outcomes, a.Seq, stateDead, c.b.Now, 0, appendOutcome(nil, a.Dead, nil))
+			outcomes = append(outcomes, a.Seq, stateDead, c.b.Now, 0, rowcodec.AppendOutcome(nil, a.Dead, nil))
 			c.dead++
 		case a.Delivery.Key != "":
 			c.pending++
@@ -149,7 +149,7 @@ func (c *commit) settles() error {
 			if st.Result == delivery.GiveUp {
 				state = stateDead
 			}
-			data := c.blob(func(b []byte) []byte { return appendOutcome(b, st.Reason, st.Attempt) })
+			data := c.blob(func(b []byte) []byte { return rowcodec.AppendOutcome(b, st.Reason, st.Attempt) })
 			outcomes = append(outcomes, st.Seq, state, c.b.Now, st.NewAttempts, data)
 			ended = append(ended, st)
 			if st.Indexed {
@@ -254,17 +254,9 @@ func (c *commit) fill(row *lanes.Row) error {
 // spills indexes rows that only memory knew.
 func (c *commit) spills() error {
 	var waits []any
-	for _, seq := range c.b.Spill {
-		var id string
-		var data []byte
-		if err := c.query(c.stmts.data, seq).Scan(&id, &data); err != nil {
-			return err
-		}
-		d, t, err := rowcodec.Delivery(id, data)
-		if err != nil {
-			return err
-		}
-		waits = append(waits, seq, d.LaneName(), d.Key, 0, t.Due, 0, 0, t.Expires)
+	for _, r := range c.b.Spill {
+		d := r.Delivery
+		waits = append(waits, r.Seq, d.LaneName(), d.Key, r.Retry(), r.Due, r.Attempts, r.Tries, r.Expires)
 	}
 	_, err := c.stmts.wait.run(c.ctx, c.tx, waits, nil)
 	return err

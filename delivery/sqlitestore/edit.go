@@ -2,40 +2,12 @@ package sqlitestore
 
 import (
 	"database/sql"
-	"encoding/binary"
 	"errors"
 
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
 	"github.com/ringback-go/ringback/delivery/lanes"
 )
-
-// appendOutcome appends the reason and, if there was one, the last attempt.
-func appendOutcome(b []byte, reason string, a *delivery.Attempt) []byte {
-	b = binary.AppendUvarint(b, uint64(len(reason)))
-	b = append(b, reason...)
-	if a != nil {
-		b = rowcodec.AppendAttempt(b, a)
-	}
-	return b
-}
-
-// readOutcome reads what appendOutcome wrote; a is nil without an attempt.
-func readOutcome(b []byte) (reason string, a *delivery.Attempt, err error) {
-	n, k := binary.Uvarint(b)
-	if len(b) == 0 {
-		return "", nil, nil
-	}
-	if k <= 0 || n > uint64(len(b)-k) {
-		return "", nil, rowcodec.ErrCorrupt
-	}
-	reason, b = string(b[k:k+int(n)]), b[k+int(n):]
-	if len(b) == 0 {
-		return reason, nil, nil
-	}
-	attempt, err := rowcodec.Attempt(b)
-	return reason, &attempt, err
-}
 
 // kills gives up waiting rows of a closed lane: first those that are hidden
 // behind others of their key, so that a kill that is cut off leaves none of
@@ -67,7 +39,7 @@ func (c *commit) kill(k *lanes.Kill, stmt *sql.Stmt) error {
 		if k.Except[seq] {
 			continue
 		}
-		outcomes = append(outcomes, seq, stateDead, c.b.Now, attempts, appendOutcome(nil, k.Reason, nil))
+		outcomes = append(outcomes, seq, stateDead, c.b.Now, attempts, rowcodec.AppendOutcome(nil, k.Reason, nil))
 		done = append(done, seq)
 		k.Killed++
 	}
@@ -139,7 +111,7 @@ func (c *commit) edit(e *lanes.Edit) error {
 }
 
 func (c *commit) cancel(e *lanes.Edit) error {
-	data := appendOutcome(nil, delivery.ReasonCancelled, nil)
+	data := rowcodec.AppendOutcome(nil, delivery.ReasonCancelled, nil)
 	if _, err := c.stmts.outcome.run(c.ctx, c.tx, []any{e.Row.Seq, stateDead, c.b.Now, e.Row.Attempts, data}, nil); err != nil {
 		return err
 	}
@@ -159,7 +131,7 @@ func (c *commit) retryNow(e *lanes.Edit, waits bool, state int, outcome []byte) 
 	}
 	row.Tries = 0
 	if e.Settled {
-		_, last, err := readOutcome(outcome)
+		_, last, err := rowcodec.Outcome(outcome)
 		if err != nil {
 			return err
 		}
