@@ -134,6 +134,9 @@ func (e *Engine) Store() Store { return e.store }
 // Wake tells a running engine to look for work now. It is a hint, for those who
 // enqueued in a transaction of their own.
 func (e *Engine) Wake() {
+	if w, ok := e.store.(Waker); ok {
+		w.Wake()
+	}
 	select {
 	case e.wakeup <- struct{}{}:
 	default:
@@ -146,9 +149,25 @@ func (e *Engine) Wake() {
 // nil after a drain that settled everything, and an error when it could not
 // begin or could not store the last outcomes. One Run at a time.
 func (e *Engine) Run(ctx context.Context) error {
+	stop := e.runStore(ctx)
 	if err := e.reconcile(ctx); err != nil && ctx.Err() == nil {
-		return err
+		return errors.Join(err, stop())
 	}
 	r := newRun(ctx, e)
-	return r.loop(ctx)
+	return errors.Join(r.loop(ctx), stop())
+}
+
+// runStore runs the store, if it is one to be run, until stop is called.
+func (e *Engine) runStore(ctx context.Context) (stop func() error) {
+	runner, ok := e.store.(Runner)
+	if !ok {
+		return func() error { return nil }
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- runner.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
 }

@@ -160,6 +160,18 @@ type Browser interface {
 	Event(ctx context.Context, eventID string) (n int, known bool, err error)
 }
 
+// A Runner is a Store that has something to do while deliveries are sent, such
+// as to keep its share of them. An engine runs it for as long as it runs itself,
+// its drain included.
+type Runner interface {
+	// Run returns when ctx ends and what the process held is given back.
+	Run(ctx context.Context) error
+}
+
+// A Waker is a Store that can be told that deliveries were enqueued past it, in
+// a transaction of the caller's.
+type Waker interface{ Wake() }
+
 // A Filter chooses deliveries. Empty fields choose all.
 type Filter struct {
 	ID, SubscriptionID, Tenant, Type string
