@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/dialect/tencentchat/event"
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/verify"
 )
@@ -20,6 +21,10 @@ const Name = "tencentchat"
 // ErrConfig is in the errors of constructors of this package; those about
 // tokens and SdkAppids may be package verify's instead.
 var ErrConfig = errors.New("tencentchat: bad configuration")
+
+// CommandGroupAttrChanged is that of [event.GroupAttrChanged]. Package event has
+// the others.
+const CommandGroupAttrChanged = event.CommandGroupAttrChanged
 
 // Timeout bounds one request to an app's backend, as the platform does.
 const Timeout = 2 * time.Second
@@ -42,6 +47,9 @@ type App struct {
 	// Commands are the after-commands that are switched on; others are not
 	// sent.
 	Commands []string
+	// Before are the before-commands that are switched on; a [Client] asks no
+	// others.
+	Before []string
 	// Retry sends again, by the standard schedule, what was not accepted. Off
 	// is the platform's default.
 	Retry bool

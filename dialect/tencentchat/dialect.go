@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/dialect/tencentchat/event"
 	"github.com/ringback-go/ringback/internal/strictjson"
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/verify"
@@ -44,6 +45,21 @@ type Dialect struct {
 	// QuotedEventTime sends EventTime as a string of digits, the form of the
 	// documentation's samples, instead of a number.
 	QuotedEventTime bool
+}
+
+// NewEvent returns an after-command to be given to Engine.Publish: the packet
+// of an app. ID, At and Meta are the caller's to set. Errors are
+// delivery.ErrInvalid.
+func NewEvent(sdkAppID string, p event.Packet) (delivery.Event, error) {
+	data, err := event.Data(p)
+	if err != nil {
+		return delivery.Event{}, fmt.Errorf("%w: %w", delivery.ErrInvalid, err)
+	}
+	ev := delivery.Event{Dialect: Name, Tenant: sdkAppID, Type: p.Command(), Data: data}
+	if err := (Dialect{}).Check(ev); err != nil {
+		return delivery.Event{}, err
+	}
+	return ev, nil
 }
 
 var (
@@ -94,11 +110,18 @@ func (d Dialect) encode(ev delivery.Event) ([]byte, error) {
 		return invalid("another dialect")
 	case ev.Tenant == "":
 		return invalid("no tenant") // the registry would match every app
-	case len(ev.Meta[MetaClientIP]) > maxMetaValue || len(ev.Meta[MetaOptPlatform]) > maxMetaValue:
-		return invalid("client_ip or opt_platform is too long")
 	}
 	if err := checkCommand(ev.Type); err != nil {
 		return nil, err
+	}
+	return d.encodeAny(ev)
+}
+
+// encodeAny is encode for before-commands as well.
+func (d Dialect) encodeAny(ev delivery.Event) ([]byte, error) {
+	invalid := func(what string) ([]byte, error) { return nil, fmt.Errorf("%w: %s", delivery.ErrInvalid, what) }
+	if len(ev.Meta[MetaClientIP]) > maxMetaValue || len(ev.Meta[MetaOptPlatform]) > maxMetaValue {
+		return invalid("client_ip or opt_platform is too long")
 	}
 	if err := strictjson.Check(ev.Data, 0); err != nil {
 		return nil, fmt.Errorf("%w: data: %w", delivery.ErrInvalid, err)

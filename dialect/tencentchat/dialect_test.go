@@ -105,7 +105,7 @@ func running(t *testing.T, d tencentchat.Dialect, a tencentchat.App, b *backend)
 	return e, store
 }
 
-func event(data string) delivery.Event {
+func published(data string) delivery.Event {
 	return delivery.Event{ID: "evt", Dialect: tencentchat.Name, Tenant: appID, Type: command, Data: []byte(data)}
 }
 
@@ -131,7 +131,7 @@ func TestRetryOff(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := &backend{answers: []string{answer}}
 				e, store := running(t, tencentchat.Dialect{}, app(), b)
-				ev := event(`{"GroupId":"<&>", "OptionType": "set"}`)
+				ev := published(`{"GroupId":"<&>", "OptionType": "set"}`)
 				ev.At = time.UnixMilli(1670574414123)
 				ev.Meta = map[string]string{"client_ip": "2001:db8::7", "opt_platform": "iOS", "else": "x"}
 				if _, err := e.Publish(t.Context(), ev); err != nil {
@@ -189,7 +189,7 @@ func TestRetryOn(t *testing.T) {
 		a.Retry = true
 		b := &backend{answers: []string{`{"ActionStatus":"FAIL"}`, `no`, `{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}`}}
 		e, store := running(t, tencentchat.Dialect{Signer: signer}, a, b)
-		if _, err := e.Publish(t.Context(), event(`{"EventTime":"5"}`)); err != nil {
+		if _, err := e.Publish(t.Context(), published(`{"EventTime":"5"}`)); err != nil {
 			t.Fatal(err)
 		}
 		settle(3 * time.Second)
@@ -234,7 +234,7 @@ func TestNotSwitchedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{answers: []string{`{"ActionStatus":"OK"}`}}
 		e, _ := running(t, tencentchat.Dialect{}, app(), b)
-		ev := event(`{}`)
+		ev := published(`{}`)
 		ev.Type = "Group.CallbackAfterGroupFull"
 		out, err := e.Publish(t.Context(), ev)
 		if err != nil || out[0].Deliveries != 0 {

@@ -37,7 +37,7 @@ func TestEncode(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ev := event(tt.data)
+			ev := published(tt.data)
 			ev.At = at
 			p, err := tencentchat.Dialect{QuotedEventTime: tt.quoted}.Encode(ev, registry.Subscription{Tenant: appID})
 			if err != nil || string(p.Body) != tt.want || p.ContentType != "application/json" || p.Meta != nil {
@@ -72,16 +72,16 @@ func TestCheck(t *testing.T) {
 		"long client_ip":    func(e *delivery.Event) { e.Meta = map[string]string{"client_ip": strings.Repeat("1", 257)} },
 		"long opt_platform": func(e *delivery.Event) { e.Meta = map[string]string{"opt_platform": strings.Repeat("1", 257)} },
 	} {
-		ev := event(`{}`)
+		ev := published(`{}`)
 		edit(&ev)
 		if err := (tencentchat.Dialect{}).Check(ev); !errors.Is(err, delivery.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := (tencentchat.Dialect{}).Check(event(`{}`)); err != nil {
+	if err := (tencentchat.Dialect{}).Check(published(`{}`)); err != nil {
 		t.Error(err)
 	}
-	if _, err := (tencentchat.Dialect{}).Encode(event(`{}`), registry.Subscription{Tenant: "1"}); !errors.Is(err, delivery.ErrInvalid) {
+	if _, err := (tencentchat.Dialect{}).Encode(published(`{}`), registry.Subscription{Tenant: "1"}); !errors.Is(err, delivery.ErrInvalid) {
 		t.Errorf("another app's subscription: %v", err)
 	}
 }

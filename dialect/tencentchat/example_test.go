@@ -3,7 +3,9 @@ package tencentchat_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,23 +13,21 @@ import (
 
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/dialect/tencentchat"
+	"github.com/ringback-go/ringback/dialect/tencentchat/event"
 	"github.com/ringback-go/ringback/registry"
 )
 
 func ExampleNewReceiver() {
+	var mux tencentchat.Mux
+	mux.OnGroupAttrChanged(func(ctx context.Context, changed event.GroupAttrChanged) error {
+		packet, _ := tencentchat.EventFrom(ctx)
+		fmt.Println(changed.Operator, changed.Option, len(changed.Attrs), "from", packet.Platform)
+		return nil
+	})
 	receiver, err := tencentchat.NewReceiver(tencentchat.ReceiverConfig{
-		Apps: []tencentchat.App{{SDKAppID: "1400000001", Tokens: []registry.Secret{registry.NewSecret("xxxxyyyy")}}},
-		Handler: func(_ context.Context, ev tencentchat.Event) (tencentchat.Reply, error) {
-			var changed tencentchat.GroupAttrChanged
-			if ev.Command == tencentchat.CommandGroupAttrChanged {
-				if err := ev.Decode(&changed); err != nil {
-					return tencentchat.Reply{}, err
-				}
-				fmt.Println(changed.Operator, changed.Option, len(changed.Attrs), "from", ev.Platform)
-			}
-			return tencentchat.OK(), nil
-		},
-		Now: func() time.Time { return time.Unix(1669872112, 0) },
+		Apps:    []tencentchat.App{{SDKAppID: "1400000001", Tokens: []registry.Secret{registry.NewSecret("xxxxyyyy")}}},
+		Handler: mux.Handle,
+		Now:     func() time.Time { return time.Unix(1669872112, 0) },
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -45,6 +45,91 @@ func ExampleNewReceiver() {
 	// leckie clear 0 from Web
 	// 200 {"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}
 	// 401 {"ActionStatus":"FAIL","ErrorInfo":"unauthorized","ErrorCode":401}
+}
+
+func ExampleMux() {
+	var mux tencentchat.Mux
+	mux.OnGroupBeforeSendMsg(func(_ context.Context, asked event.GroupBeforeSendMsg) (tencentchat.GroupMsgReply, error) {
+		var reply tencentchat.GroupMsgReply // allows
+		for _, elem := range asked.MsgBody {
+			switch text, _ := elem.Text(); {
+			case strings.Contains(text, "spam"):
+				return reply.Drop(), nil
+			case strings.Contains(text, "lottery"):
+				return reply.Refuse(10123, "no lotteries here") // 123 would be an error
+			}
+		}
+		return reply, nil
+	})
+	mux.OnGroupFull(func(_ context.Context, full event.GroupFull) error {
+		fmt.Println("full:", full.GroupID)
+		return nil
+	})
+	for _, body := range []string{
+		`{"CallbackCommand":"Group.CallbackBeforeSendMsg","MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"lottery"}}]}`,
+		`{"CallbackCommand":"Group.CallbackAfterGroupFull","GroupId":"g"}`,
+		`{"CallbackCommand":"Group.CallbackFromTheFuture"}`,
+	} {
+		// What a receiver with Handler: mux.Handle does with a packet.
+		var named struct{ CallbackCommand string }
+		if err := json.Unmarshal([]byte(body), &named); err != nil {
+			fmt.Println(err)
+			return
+		}
+		reply, err := mux.Handle(context.Background(), tencentchat.Event{Command: named.CallbackCommand, Body: []byte(body)})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		answer, err := json.Marshal(reply)
+		fmt.Println(string(answer), err)
+	}
+	// Output:
+	// {"ActionStatus":"OK","ErrorInfo":"no lotteries here","ErrorCode":10123} <nil>
+	// full: g
+	// {"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0} <nil>
+	// {"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0} <nil>
+}
+
+func ExampleNewClient() {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Println(r.URL.Query().Get("OptPlatform"), string(body))
+		fmt.Fprint(w, `{"ActionStatus":"OK","ErrorInfo":"full on Sundays","ErrorCode":10100}`)
+	}))
+	defer app.Close()
+	client, err := tencentchat.NewClient(tencentchat.ClientConfig{
+		Apps:    []tencentchat.App{{SDKAppID: "1400000001", URL: app.URL, Before: []string{event.CommandBeforeApplyJoinGroup}}},
+		HTTP:    app.Client(), // in earnest the one of registry/egress
+		OnFault: tencentchat.RefuseOnFault,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	question := tencentchat.Question{
+		SDKAppID: "1400000001", Platform: tencentchat.PlatformIOS,
+		Packet: event.BeforeApplyJoinGroup{GroupID: "g", Type: "Public", Requestor: "jared", EventTime: event.At(time.UnixMilli(1670574414123))},
+	}
+	for range 2 {
+		decision, err := client.Ask(context.Background(), question)
+		fmt.Println(decision.Allowed(), decision.Source, decision.Code, decision.Info, errors.Is(decision.Fault, tencentchat.ErrUnreachable), err)
+		app.Close()
+	}
+	// Output:
+	// iOS {"CallbackCommand":"Group.CallbackBeforeApplyJoinGroup","GroupId":"g","Type":"Public","Requestor_Account":"jared","EventTime":1670574414123}
+	// false answered 10100 full on Sundays false <nil>
+	// false refused on fault 1  true <nil>
+}
+
+func ExampleNewEvent() {
+	ev, err := tencentchat.NewEvent("1400000001", event.GroupFull{GroupID: "@TGS#2J4SZEAEL"})
+	fmt.Println(ev.Dialect, ev.Tenant, ev.Type, string(ev.Data), err)
+	_, err = tencentchat.NewEvent("1400000001", event.BeforeCreateTopic{})
+	fmt.Println(errors.Is(err, delivery.ErrInvalid))
+	// Output:
+	// tencentchat 1400000001 Group.CallbackAfterGroupFull {"GroupId":"@TGS#2J4SZEAEL"} <nil>
+	// true
 }
 
 func ExampleDialect() {
@@ -122,15 +207,4 @@ func ExampleNewSubscription() {
 	// Output:
 	// 1400000001 [State.StateChange] 2s map[retry:on] <nil>
 	// true
-}
-
-func ExampleGroupAttrChanged() {
-	var g tencentchat.GroupAttrChanged
-	err := json.Unmarshal([]byte(`{"CallbackCommand":"Group.CallbackAfterGroupAttrChanged","GroupId":"g","OptionType":"delete","GroupAttr":[{"key":"k"}],"EventTime":"1670574414123","New":1}`), &g)
-	fmt.Println(g.Option, g.Attrs[0].Key, g.Attrs[0].Value == nil, g.EventTime.UnixMilli(), err)
-	again, err := json.Marshal(g)
-	fmt.Println(string(again), err)
-	// Output:
-	// delete k true 1670574414123 <nil>
-	// {"CallbackCommand":"Group.CallbackAfterGroupAttrChanged","GroupId":"g","OptionType":"delete","GroupAttr":[{"key":"k"}],"EventTime":1670574414123,"New":1} <nil>
 }

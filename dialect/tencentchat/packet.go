@@ -3,19 +3,19 @@ package tencentchat
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
+	"github.com/ringback-go/ringback/dialect/tencentchat/event"
 	"github.com/ringback-go/ringback/internal/rawquery"
 	"github.com/ringback-go/ringback/internal/strictjson"
 )
 
 // ErrPacket is in every refusal of a packet: the query or the body is not what
-// the platform sends. Its text holds no byte of either.
-var ErrPacket = errors.New("tencentchat: not a packet")
+// the platform sends. Its text holds no byte of either. It is the one of
+// package event.
+var ErrPacket = event.ErrPacket
 
 // OptPlatform is where an operation came from. Values that are not listed here
 // are kept as they came; empty is absent.
@@ -57,6 +57,11 @@ func (e Event) Decode(v any) error {
 	}
 	return nil
 }
+
+// Packet decodes the packet into a pointer to the type of its command, an
+// [event.Unknown] where it has none. Errors are [ErrPacket]. See [Mux] for
+// handlers that get the type at once.
+func (e Event) Packet() (event.Packet, error) { return event.Parse(e.Body) }
 
 // Decode reads a request of the platform: the query as it stood on the wire,
 // without the question mark, and the body. It proves nothing about the sender;
@@ -195,7 +200,7 @@ func checkMembers(command string, members map[string]json.RawMessage) (time.Time
 			}
 		}
 	}
-	if slices.Contains(documented, command) {
+	if event.Known(command) {
 		for _, name := range texts {
 			if _, _, err := text(members[name]); err != nil {
 				return time.Time{}, refused(name + " is not a string")
@@ -205,40 +210,12 @@ func checkMembers(command string, members map[string]json.RawMessage) (time.Time
 	return eventTime(members[memberEventTime])
 }
 
-// maxEventTime is the end of the year 9999, behind which no text form exists.
-const maxEventTime = 253_402_300_799_999
-
 // eventTime reads milliseconds, as a number or a quoted one; zero for none.
 func eventTime(value json.RawMessage) (time.Time, error) {
 	if absent(value) {
 		return time.Time{}, nil
 	}
-	digits := string(value)
-	if digits[0] == '"' {
-		var err error
-		if digits, _, err = text(value); err != nil {
-			return time.Time{}, err
-		}
-	}
-	ms, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || ms > maxEventTime {
-		return time.Time{}, refused("EventTime is not in milliseconds")
-	}
-	return time.UnixMilli(int64(ms)).UTC(), nil
-}
-
-// documented are the commands whose pages name the types of their members.
-var documented = []string{
-	"State.StateChange", "Profile.CallbackPortraitSet",
-	"Sns.CallbackPrevFriendAdd", "Sns.CallbackPrevFriendResponse", "Sns.CallbackFriendAdd", "Sns.CallbackFriendDelete",
-	"Sns.CallbackBlackListAdd", "Sns.CallbackBlackListDelete",
-	"C2C.CallbackBeforeSendMsg", "C2C.CallbackAfterSendMsg", "C2C.CallbackAfterMsgReport", "C2C.CallbackAfterMsgWithDraw",
-	"Group.CallbackBeforeCreateGroup", "Group.CallbackAfterCreateGroup", "Group.CallbackBeforeApplyJoinGroup",
-	"Group.CallbackBeforeInviteJoinGroup", "Group.CallbackAfterNewMemberJoin", "Group.CallbackAfterMemberExit",
-	"Group.CallbackBeforeSendMsg", "Group.CallbackAfterSendMsg", "Group.CallbackAfterGroupFull",
-	"Group.CallbackAfterGroupDestroyed", "Group.CallbackAfterGroupInfoChanged", "Group.CallbackAfterRecallMsg",
-	"Group.CallbackBeforeCreateTopic", "Group.CallbackAfterCreateTopic", "Group.CallbackAfterTopicDestroyed",
-	"Group.CallbackAfterTopicInfoChanged", "Group.CallbackOnMemberStateChange", "Group.CallbackSendMsgException",
-	"Group.CallbackAfterGroupAttrChanged", "Group.CallbackAfterMemberFieldChanged", "Group.CallbackAfterReadReceipt",
-	"Group.CallbackAfterChangeGroupOwner", "Group.CallbackOnDailyGroupQuotaAlarm",
+	var at event.Time
+	err := at.UnmarshalJSON(value)
+	return at.Time, err
 }

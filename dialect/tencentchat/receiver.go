@@ -16,13 +16,16 @@ import (
 
 // A Handler takes a packet and says what to answer. An error that is
 // [ErrPacket] is answered with 400, any other with 503.
+//
+// WARNING: the platform takes a refused or failed before-command for allowed,
+// unless the app is configured otherwise; to refuse what is asked, reply.
 type Handler func(ctx context.Context, ev Event) (Reply, error)
 
 // ReceiverConfig makes a [Receiver].
 type ReceiverConfig struct {
 	// Apps are ours, with their tokens. Needed.
 	Apps []App
-	// Handler takes what was accepted. Nil is [AllowAll].
+	// Handler takes what was accepted, such as [Mux.Handle]. Nil is [AllowAll].
 	Handler Handler
 	// AppLimiter limits the requests of an app, by its SdkAppid, once the
 	// signature is proven. Nil is no limit. A limit by peer belongs in front of
@@ -104,15 +107,23 @@ func (rc *Receiver) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply, err := rc.cfg.Handler(r.Context(), ev)
-	if err == nil && len(reply.items) == 0 && wantsItems(ev.Command) {
+	if err == nil && len(reply.packet.Items) == 0 && wantsItems(ev.Command) {
 		reply, err = AllowAll(r.Context(), ev)
 	}
 	if err != nil {
 		rc.refuse(w, r, err)
 		return
 	}
-	write(w, http.StatusOK, packet{Status: statusOK, Items: reply.items})
+	answer, err := reply.MarshalJSON()
+	if err != nil {
+		rc.refuse(w, r, errReply)
+		return
+	}
+	write(w, http.StatusOK, answer)
 }
+
+// errReply is not ErrPacket: the fault is the handler's.
+var errReply = errors.New("tencentchat: the reply holds what is not JSON")
 
 // refuse answers 400 for what is wrong with the packet and 503 for the rest.
 func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, err error) {

@@ -1,17 +1,22 @@
 package tencentchat
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 
+	"github.com/ringback-go/ringback/dialect/tencentchat/event"
 	"github.com/ringback-go/ringback/middleware"
 )
 
 // A Reply is the answer to a packet that was processed. The zero value, which
-// [OK] returns, allows whatever was asked.
+// [OK] returns, allows whatever was asked. Replies that refuse have a type of
+// their own for each range of codes, see [Mux].
 type Reply struct {
-	items []resultItem
+	packet packet
 }
 
 // OK acknowledges an after-command and allows a before-command. Where the
@@ -27,24 +32,27 @@ type resultItem struct {
 
 // packet is an answer on the wire, its members in the platform's order.
 type packet struct {
-	Status string       `json:"ActionStatus"`
-	Info   string       `json:"ErrorInfo"`
-	Code   int          `json:"ErrorCode"`
-	Items  []resultItem `json:"ResultItem,omitempty"`
+	Status     string          `json:"ActionStatus"`
+	Info       string          `json:"ErrorInfo"`
+	Code       int             `json:"ErrorCode"`
+	MsgBody    []event.MsgElem `json:"MsgBody,omitempty"`
+	CustomData *string         `json:"CloudCustomData,omitempty"`
+	Refused    []string        `json:"RefusedMembers_Account,omitempty"`
+	Items      []resultItem    `json:"ResultItem,omitempty"`
 }
 
-// MarshalJSON returns the packet: ActionStatus OK and code 0.
+// MarshalJSON returns the packet, with ActionStatus OK. An error is
+// [ErrPacket], for a part of a message that is not JSON.
 func (r Reply) MarshalJSON() ([]byte, error) {
-	return plain(packet{Status: statusOK, Items: r.items})
+	r.packet.Status = statusOK
+	raw, err := plain(r.packet)
+	if err != nil {
+		return nil, fmt.Errorf("tencentchat: reply: %w", err)
+	}
+	return raw, nil
 }
 
 const statusOK, statusFail = "OK", "FAIL"
-
-// The commands whose answer has an item for each account.
-const (
-	commandPrevFriendAdd      = "Sns.CallbackPrevFriendAdd"
-	commandPrevFriendResponse = "Sns.CallbackPrevFriendResponse"
-)
 
 // AllowAll is the [Handler] that allows everything: [OK], with a ResultItem of
 // code 0 for each account that a friend request asks about. An error is an
@@ -61,7 +69,7 @@ func AllowAll(_ context.Context, ev Event) (Reply, error) {
 		return Reply{}, err
 	}
 	list := asked.Add
-	if ev.Command == commandPrevFriendResponse {
+	if ev.Command == event.CommandPrevFriendResponse {
 		list = asked.Response
 	}
 	r := Reply{}
@@ -69,7 +77,7 @@ func AllowAll(_ context.Context, ev Event) (Reply, error) {
 		if a.To == "" {
 			return Reply{}, refused("a friend request without To_Account")
 		}
-		r.items = append(r.items, resultItem{Account: a.To})
+		r.packet.Items = append(r.packet.Items, resultItem{Account: a.To})
 	}
 	return r, nil
 }
@@ -79,7 +87,7 @@ type account struct {
 }
 
 func wantsItems(command string) bool {
-	return command == commandPrevFriendAdd || command == commandPrevFriendResponse
+	return command == event.CommandPrevFriendAdd || command == event.CommandPrevFriendResponse
 }
 
 // Deny writes the refusal of a gate as a packet: the status of err, FAIL, the
@@ -106,16 +114,16 @@ func Deny(w http.ResponseWriter, _ *http.Request, err error) {
 			status, info = http.StatusServiceUnavailable, "service unavailable"
 		}
 	}
-	write(w, status, packet{Status: statusFail, Info: info, Code: status})
+	body, err := plain(packet{Status: statusFail, Info: info, Code: status})
+	if err != nil { // strings and numbers always encode
+		status, body = http.StatusServiceUnavailable, []byte(`{"ActionStatus":"FAIL","ErrorInfo":"service unavailable","ErrorCode":503}`)
+	}
+	write(w, status, body)
 }
 
 var _ middleware.DenyFunc = Deny
 
-func write(w http.ResponseWriter, status int, v any) {
-	body, err := plain(v)
-	if err != nil { // strings and numbers always encode
-		status, body = http.StatusServiceUnavailable, []byte(`{"ActionStatus":"FAIL","ErrorInfo":"service unavailable","ErrorCode":503}`)
-	}
+func write(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", mediaJSON)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -125,3 +133,14 @@ func write(w http.ResponseWriter, status int, v any) {
 }
 
 const mediaJSON = "application/json"
+
+// plain is json.Marshal without escapes for HTML.
+func plain(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

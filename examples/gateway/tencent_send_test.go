@@ -3,8 +3,10 @@ package main_test
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,8 +153,18 @@ func TestTencentRetry(t *testing.T) {
 	if gap := got[1].at.Sub(got[0].at); gap < 890*time.Millisecond || gap > 3500*time.Millisecond {
 		t.Errorf("the repeat came after %s", gap)
 	}
-	if got[0].uri == got[1].uri || got[0].body != got[1].body || got[0].id() != got[1].id() {
+	if got[0].body != got[1].body || got[0].id() != got[1].id() {
 		t.Errorf("%+v %+v", got[0], got[1])
+	}
+	for _, q := range got { // each is signed anew
+		u, err := url.Parse(q.uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := strconv.ParseInt(u.Query().Get("RequestTime"), 10, 64)
+		if late := q.at.Unix() - signed; err != nil || late < 0 || late > 1 {
+			t.Errorf("signed at %d, received at %s: %v", signed, q.at, err)
+		}
 	}
 }
 
