@@ -87,7 +87,9 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		must(verify.NewStandard(0, k)), must(verify.NewTencentSign(0, k)), must(verify.NewToken("A", "Token", true, k)),
 		must(verify.NewSecretChecker(k.Secret)), must(verify.NewSecret(k.Secret, lookup)),
 		must(verify.AnyOf(must(verify.NewTencentSign(0, k)))),
+		must(verify.NewStandard(0, key("sk", swPrivate))), must(verify.NewHMAC(verify.Stripe(), k)),
 	}
+	seed := "\xe9\x76\xff\x74\x27\x07\xa4\xf7"
 	decoded := "\x31\xf2\x90\xf6\xbf\x06\x29\x8a\xab\x4f\x08\xd4\x0f\xc2\x0b\x20\xf6\x48\xa3\x62\xda\x2d\xa4\xb0"
 	for _, v := range values {
 		var log bytes.Buffer
@@ -98,7 +100,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		}
 		fmt.Fprintf(&log, "%v %+v %#v %s", v, v, v, v)
 		text := log.String()
-		for _, secret := range []string{swSecret, inDecimal(swSecret), inDecimal(decoded), "0x77, 0x68, 0x73", "0x31, 0xf2"} {
+		for _, secret := range []string{swSecret, inDecimal(swSecret), inDecimal(decoded), inDecimal(seed), swPrivate[5:20], "0x77, 0x68, 0x73", "0x31, 0xf2"} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%T prints %q: %s", v, secret, text)
 			}

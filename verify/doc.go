@@ -19,22 +19,30 @@
 //
 // # Schemes
 //
-//   - [Standard]: Standard Webhooks v1. Covers the id, the time and the body.
+//   - [Standard]: Standard Webhooks v1 and v1a. Covers the id, the time and
+//     the body.
+//   - [HMAC]: platforms that sign with HMAC-SHA256, described by an
+//     [HMACFormat]: [GitHub], [Stripe], [Slack], [Shopify] or your own. Covers
+//     the body, and what the platform adds to it.
+//   - Package verify/httpsig: HTTP Message Signatures, RFC 9421. Covers the
+//     method, the URL, headers and the body.
 //   - [TencentSign]: Tencent Cloud Chat. Covers the time, and NOT the body.
 //   - [AppID]: one of our Tencent SdkAppids. A claim, not a proof.
 //   - [Secret]: the SmartBots group code. A password, covers nothing.
 //   - [Token]: a fixed key in a header. A password, covers nothing.
 //   - [AnyOf] and [AllOf] combine them.
 //
-// Standard and TencentSign sign too.
+// Standard, HMAC, TencentSign and httpsig sign too.
 //
 // # Guarantees
 //
 // Every security input is looked for in exactly one place and must be there
 // exactly once. Secrets and signatures are compared in constant time, on
 // decoded bytes of fixed length. The request never chooses the algorithm. The
-// zero value of every scheme refuses everything. Several keys are valid at
-// once, each with an optional end, so that keys can be rotated. No error text
+// zero value of every scheme refuses everything. Wherever a message has a
+// time, it is judged to both sides, and a window of zero is a default. Several
+// keys are valid at once, each with an optional beginning and end, so that
+// keys can be rotated. No error text
 // contains key material, signatures or body bytes. All values are safe for
 // concurrent use.
 //

@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
+
+	"github.com/ringback-go/ringback/verify/internal/keys"
 )
 
 // Key is one secret of a scheme. What its bytes mean is said by the scheme's
 // constructor. To rotate, put the new key first, keep the old one behind it
-// with a NotAfter, and drop it later. The zero Key is refused by every
+// with a NotAfter, and drop it later; where the change is to come at a known
+// time, give the new one a NotBefore. The zero Key is refused by every
 // constructor. Printing, logging and encoding a Key as JSON never show the
 // secret.
 type Key struct {
@@ -19,6 +22,9 @@ type Key struct {
 	ID string
 	// Secret is the key material. Constructors copy it.
 	Secret []byte `json:"-"`
+	// NotBefore is the first moment at which the key counts, the moment
+	// included. The zero time means since ever.
+	NotBefore time.Time
 	// NotAfter is the last moment at which the key counts, the moment
 	// included. The zero time means no end.
 	NotAfter time.Time
@@ -33,26 +39,24 @@ func (k Key) GoString() string { return k.String() }
 // LogValue is the form of the key in logs, without its secret.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// ownKey is a scheme's copy of a key. The secret stands behind a func, because
-// fmt prints unexported fields without asking their String method, and follows
-// pointers for some verbs, but shows of a func its address alone.
+// ownKey is a scheme's copy of a key, its secret out of sight of package fmt.
 type ownKey struct {
-	id       string
-	notAfter time.Time
-	secret   func() []byte
+	id                  string
+	notBefore, notAfter time.Time
+	secret              func() []byte
 }
 
-func (k ownKey) valid(at time.Time) bool { return k.notAfter.IsZero() || !at.After(k.notAfter) }
+func (k ownKey) valid(at time.Time) bool { return keys.Valid(at, k.notBefore, k.notAfter) }
 
 // copyKeys returns a deep copy with every id filled. An empty list, an empty
-// secret and two keys of one name are errors.
-func copyKeys(scheme string, keys []Key) ([]ownKey, error) {
-	if len(keys) == 0 {
+// secret, two keys of one name and an end before the beginning are errors.
+func copyKeys(scheme string, given []Key) ([]ownKey, error) {
+	if len(given) == 0 {
 		return nil, &Error{Scheme: scheme, Field: "keys", Err: ErrEmptyKey}
 	}
-	out := make([]ownKey, len(keys))
-	names := make(map[string]bool, len(keys))
-	for i, k := range keys {
+	out := make([]ownKey, len(given))
+	names := make(map[string]bool, len(given))
+	for i, k := range given {
 		if k.ID == "" {
 			k.ID = strconv.Itoa(i)
 		}
@@ -62,13 +66,16 @@ func copyKeys(scheme string, keys []Key) ([]ownKey, error) {
 		if names[k.ID] {
 			return nil, configError(scheme, keyField(k.ID), "two keys have this name")
 		}
+		if keys.BadSpan(k.NotBefore, k.NotAfter) {
+			return nil, configError(scheme, keyField(k.ID), "NotAfter lies before NotBefore")
+		}
 		names[k.ID] = true
-		out[i] = ownKey{id: k.ID, notAfter: k.NotAfter, secret: hidden(bytes.Clone(k.Secret))}
+		out[i] = ownKey{id: k.ID, notBefore: k.NotBefore, notAfter: k.NotAfter, secret: hidden(bytes.Clone(k.Secret))}
 	}
 	return out, nil
 }
 
-func hidden[T any](v T) func() T { return func() T { return v } }
+func hidden[T any](v T) func() T { return keys.Hidden(v) }
 
 func keyField(id string) string { return "key " + strconv.Quote(id) }
 
@@ -84,10 +91,10 @@ func notMade(scheme string) error {
 // within judges the time t of a message received at now: nil inside the
 // window, both ends included.
 func within(t, now time.Time, window time.Duration) error {
-	switch age := now.Sub(t); { // Sub saturates, it does not wrap around
-	case age > window:
+	switch keys.Age(t, now, window) {
+	case 1:
 		return ErrExpired
-	case age < -window:
+	case -1:
 		return ErrNotYet
 	}
 	return nil

@@ -2,11 +2,12 @@ package verify
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,42 +19,40 @@ const (
 	headerTimestamp = "Webhook-Timestamp"
 	headerSignature = "Webhook-Signature"
 
-	// DefaultTolerance is how far webhook-timestamp may be from the
-	// receiver's clock, to both sides.
+	// DefaultTolerance is how far a timestamp may be from the receiver's
+	// clock, to both sides, for [Standard] and [HMAC].
 	DefaultTolerance = 5 * time.Minute
 
-	secretPrefix    = "whsec_"
-	minSecret       = 24 // bytes, from the specification
-	maxSecret       = 64
-	maxMessageID    = 256
-	maxTimestamp    = 11 // digits
-	maxSignatures   = 64
-	signatureDigits = 44 // of the base64 of 32 bytes
+	maxMessageID = 256
+	maxTimestamp = 11 // digits
 )
 
-// Standard checks and makes signatures by Standard Webhooks v1
+// Standard checks and makes signatures by Standard Webhooks
 // (https://github.com/standard-webhooks/standard-webhooks): the header
-// webhook-signature holds, for each valid secret, "v1," and the base64 of the
-// HMAC-SHA256 of id.timestamp.body. Id, time and body are covered; method,
-// URL and other headers are not.
+// webhook-signature holds, for each valid key, either "v1," and the base64 of
+// the HMAC-SHA256 of id.timestamp.body, or "v1a," and the base64 of its
+// ed25519 signature. Id, time and body are covered; method, URL and other
+// headers are not.
 //
 // The zero value refuses everything. A Standard is safe for concurrent use.
 type Standard struct {
-	keys      []standardKey
-	tolerance time.Duration
+	keys       []standardKey
+	tolerance  time.Duration
+	asymmetric bool
 }
 
-type standardKey struct {
-	ownKey
-	mac *macPool
-}
-
-// NewStandard returns a verifier and signer. [Key.Secret] is the printed
-// secret: whsec_ and the padded standard base64 of 24 to 64 bytes, as made by
-// [GenerateSecret]. Secrets of other lengths, of other prefixes or without
-// one are [ErrConfig], an empty one is [ErrEmptyKey]. tolerance is how far
-// webhook-timestamp may be from [Message.At], to both sides and ends
-// included; 0 means [DefaultTolerance].
+// NewStandard returns a verifier and signer. [Key.Secret] is the printed key,
+// and its prefix chooses the algorithm; both kinds may stand in one list:
+//
+//   - whsec_ and the base64 of 24 to 64 bytes, as made by [GenerateSecret],
+//     checks and makes v1;
+//   - whpk_ and the base64 of an ed25519 public key checks v1a;
+//   - whsk_ and the base64 of an ed25519 private key, 64 bytes as made by
+//     [GenerateKeyPair] or its seed of 32, checks and makes v1a.
+//
+// Base64 is standard and padded. Other texts are [ErrConfig], an empty one is
+// [ErrEmptyKey]. tolerance is how far webhook-timestamp may be from
+// [Message.At], to both sides and ends included; 0 means [DefaultTolerance].
 func NewStandard(tolerance time.Duration, secrets ...Key) (Standard, error) {
 	if tolerance < 0 {
 		return Standard{}, configError(schemeStandard, "tolerance", "negative")
@@ -66,38 +65,24 @@ func NewStandard(tolerance time.Duration, secrets ...Key) (Standard, error) {
 		return Standard{}, err
 	}
 	s := Standard{tolerance: tolerance}
-	for _, k := range own {
-		// The prefix chooses the algorithm; v1a will bring its own.
-		encoded, ok := strings.CutPrefix(string(k.secret()), secretPrefix)
-		if !ok {
-			return Standard{}, configError(schemeStandard, keyField(k.id), "secret does not begin with whsec_")
+	for _, o := range own {
+		k, err := newStandardKey(o)
+		if err != nil {
+			return Standard{}, err
 		}
-		if encoded == "" {
-			return Standard{}, &Error{Scheme: schemeStandard, Field: keyField(k.id), Err: ErrEmptyKey}
-		}
-		raw, err := strictBase64.DecodeString(encoded)
-		if err != nil || base64.StdEncoding.EncodedLen(len(raw)) != len(encoded) { // the decoder skips line ends
-			return Standard{}, configError(schemeStandard, keyField(k.id), "secret is not padded standard base64")
-		}
-		if len(raw) < minSecret || len(raw) > maxSecret {
-			return Standard{}, configError(schemeStandard, keyField(k.id), "secret is not 24 to 64 bytes long")
-		}
-		k.secret = hidden(raw)
-		s.keys = append(s.keys, standardKey{ownKey: k, mac: newMACPool(raw)})
+		s.keys = append(s.keys, k)
+		s.asymmetric = s.asymmetric || k.macs == nil
+	}
+	if err := confused(s.keys); err != nil {
+		return Standard{}, err
 	}
 	return s, nil
 }
 
-// GenerateSecret returns a new secret for [NewStandard], of 32 random bytes.
-func GenerateSecret() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails; it ends the program instead
-	return secretPrefix + base64.StdEncoding.EncodeToString(b[:])
-}
-
 // Verify checks the headers webhook-id, webhook-timestamp and
-// webhook-signature, each of which must stand there exactly once. Entries of
-// other versions and of another form are skipped; more than 64 entries are
+// webhook-signature, each of which must stand there exactly once. Any entry
+// that matches any valid key is enough. Entries of other versions and of
+// another form are skipped; more than 64 entries, or more than 8 of v1a, are
 // refused without a comparison. The identity's MessageID is webhook-id.
 func (s Standard) Verify(_ context.Context, m Message) (Identity, error) {
 	if len(s.keys) == 0 {
@@ -119,23 +104,64 @@ func (s Standard) Verify(_ context.Context, m Message) (Identity, error) {
 	if !ok {
 		return Identity{}, s.refuse(headerSignature, ErrMalformed)
 	}
-	if len(given) == 0 {
-		return Identity{}, s.refuse(headerSignature, ErrMismatch)
+	if len(given) > 0 {
+		if i := s.matchV1(given, id, stamp, m); i >= 0 {
+			return Identity{Scheme: schemeStandard, Key: s.keys[i].id, MessageID: id}, nil
+		}
 	}
-	for _, k := range s.keys {
-		if !k.valid(m.At) {
-			continue
+	if s.asymmetric {
+		i, ok := s.matchV1a(id, stamp, list, m)
+		if !ok {
+			return Identity{}, s.refuse(headerSignature, ErrMalformed)
 		}
-		want := k.mac.sum(id, stamp, m.Body)
-		match := 0
-		for i := range given {
-			match |= subtle.ConstantTimeCompare(want[:], given[i][:])
-		}
-		if match == 1 {
-			return Identity{Scheme: schemeStandard, Key: k.id, MessageID: id}, nil
+		if i >= 0 {
+			return Identity{Scheme: schemeStandard, Key: s.keys[i].id, MessageID: id}, nil
 		}
 	}
 	return Identity{}, s.refuse(headerSignature, ErrMismatch)
+}
+
+// matchV1 returns the index of the key that made one of given, or -1.
+func (s Standard) matchV1(given [][sha256.Size]byte, id, stamp string, m Message) int {
+	for i := range s.keys {
+		k := &s.keys[i]
+		if k.macs == nil || !k.valid(m.At) {
+			continue
+		}
+		want := k.sum(id, stamp, m.Body)
+		match := 0
+		for j := range given {
+			match |= subtle.ConstantTimeCompare(want[:], given[j][:])
+		}
+		if match == 1 {
+			return i
+		}
+	}
+	return -1
+}
+
+// matchV1a is the same for ed25519. It is false when there are more entries
+// than a message may make us check.
+func (s Standard) matchV1a(id, stamp, list string, m Message) (int, bool) {
+	var room [maxAsymmetric][ed25519.SignatureSize]byte
+	given, ok := parseAsymmetric(room[:0], list)
+	if !ok || len(given) == 0 {
+		return -1, ok
+	}
+	text := signedText(id, stamp, m.Body)
+	defer text.free()
+	for i := range s.keys {
+		k := &s.keys[i]
+		if k.macs != nil || !k.valid(m.At) {
+			continue
+		}
+		for j := range given {
+			if ed25519.Verify(k.public, text.b, given[j][:]) {
+				return i, true
+			}
+		}
+	}
+	return -1, true
 }
 
 func (s Standard) headers(h http.Header) (id, stamp, list string, err error) {
@@ -164,38 +190,13 @@ func validMessageID(id string) bool {
 	return len(id) <= maxMessageID && printable(id) && strings.IndexByte(id, '.') < 0
 }
 
-// parseSignatures appends the well-formed v1 entries of list to dst. It is
-// false when the list has too many entries of any kind.
-func parseSignatures(dst [][sha256.Size]byte, list string) (given [][sha256.Size]byte, ok bool) {
-	if strings.Count(list, " ") >= maxSignatures {
-		return nil, false
-	}
-	for list != "" {
-		var entry string
-		entry, list, _ = strings.Cut(list, " ")
-		encoded, found := strings.CutPrefix(entry, "v1,")
-		if !found || len(encoded) != signatureDigits {
-			continue
-		}
-		var text [signatureDigits]byte
-		copy(text[:], encoded)
-		// Decode may write a byte more than it counts.
-		var raw [sha256.Size + 1]byte
-		if n, err := strictBase64.Decode(raw[:], text[:]); err == nil && n == sha256.Size {
-			dst = append(dst, [sha256.Size]byte(raw[:]))
-		}
-	}
-	return dst, true
-}
-
-var strictBase64 = base64.StdEncoding.Strict()
-
 // Sign returns the value of the header webhook-signature for a message that
 // is sent at the given time with the header webhook-id id and the header
-// webhook-timestamp at.Unix(): one entry for each secret that is still valid,
-// separated by spaces. An id that Verify would not accept and a time before
-// 1970 or after the year 5138 are [ErrMalformed], no valid secret is
-// [ErrEmptyKey], more than 64 are [ErrConfig].
+// webhook-timestamp at.Unix(): one entry for each key that is valid then and
+// can sign, separated by spaces. An id that Verify would not accept and a time
+// before 1970 or after the year 5138 are [ErrMalformed], no valid key is
+// [ErrEmptyKey]; public keys alone, and more keys than a receiver reads
+// entries (64, of them 8 v1a), are [ErrConfig].
 func (s Standard) Sign(id string, at time.Time, body []byte) (string, error) {
 	if len(s.keys) == 0 {
 		return "", notMade(schemeStandard)
@@ -207,24 +208,39 @@ func (s Standard) Sign(id string, at time.Time, body []byte) (string, error) {
 	if at.Unix() < 0 || len(stamp) > maxTimestamp {
 		return "", s.refuse(headerTimestamp, ErrMalformed)
 	}
-	out := make([]byte, 0, len(s.keys)*(signatureDigits+len("v1, ")))
-	n := 0
-	for _, k := range s.keys {
-		if !k.valid(at) {
+	if !slices.ContainsFunc(s.keys, standardKey.signs) {
+		return "", configError(schemeStandard, "keys", "a whpk_ key only checks, signing takes a whsec_ or whsk_ key")
+	}
+	out := make([]byte, 0, len(s.keys)*(digitsV1+len("v1, ")))
+	n, asymmetric := 0, 0
+	for i := range s.keys {
+		k := &s.keys[i]
+		if !k.signs() || !k.valid(at) {
 			continue
 		}
-		if n++; n > maxSignatures {
-			return "", configError(schemeStandard, "keys", "more valid secrets than a receiver reads")
+		if n++; k.macs == nil {
+			asymmetric++
+		}
+		if n > maxSignatures || asymmetric > maxAsymmetric {
+			return "", configError(schemeStandard, "keys", "more valid keys than a receiver reads signatures, let old ones end")
 		}
 		if len(out) > 0 {
 			out = append(out, ' ')
 		}
-		sum := k.mac.sum(id, stamp, body)
-		out = append(out, "v1,"...)
-		out = base64.StdEncoding.AppendEncode(out, sum[:])
+		out = k.appendEntry(out, id, stamp, body)
 	}
 	if n == 0 {
 		return "", s.refuse("keys", ErrEmptyKey)
 	}
 	return string(out), nil
+}
+
+func (k *standardKey) appendEntry(out []byte, id, stamp string, body []byte) []byte {
+	if k.macs != nil {
+		sum := k.sum(id, stamp, body)
+		return base64.StdEncoding.AppendEncode(append(out, entryV1...), sum[:])
+	}
+	text := signedText(id, stamp, body)
+	defer text.free()
+	return base64.StdEncoding.AppendEncode(append(out, entryV1a...), ed25519.Sign(k.private(), text.b))
 }

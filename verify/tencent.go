@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -108,15 +109,17 @@ func (t TencentSign) refuse(field string, err error) error {
 }
 
 // Sign returns the values of the query parameters Sign and RequestTime for a
-// request sent at the given time, made with the first token. Both are empty
-// on the zero value, when that token has expired at that time, and for times
-// that do not have ten digits (before September 2001, after November 2286).
+// request sent at the given time, made with the first token that is valid
+// then. Both are empty on the zero value, when there is no such token, and for
+// times that do not have ten digits (before September 2001, after November
+// 2286).
 func (t TencentSign) Sign(at time.Time) (sign, requestTime string) {
 	requestTime = strconv.FormatInt(at.Unix(), 10)
-	if len(t.keys) == 0 || !t.keys[0].valid(at) || len(requestTime) != timeDigits || at.Unix() < 0 {
+	i := slices.IndexFunc(t.keys, func(k ownKey) bool { return k.valid(at) })
+	if i < 0 || len(requestTime) != timeDigits || at.Unix() < 0 {
 		return "", ""
 	}
-	sum := tencentSum(t.keys[0].secret(), requestTime)
+	sum := tencentSum(t.keys[i].secret(), requestTime)
 	return hex.EncodeToString(sum[:]), requestTime
 }
 

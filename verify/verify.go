@@ -45,13 +45,15 @@ func FromRequest(r *http.Request, body []byte, at time.Time) Message {
 // a scheme does not know are empty. The zero Identity is nobody.
 type Identity struct {
 	// Scheme is the name of the scheme that matched: appid, tencent-sign,
-	// secret, token, standard, or several joined by '+'.
+	// secret, token, standard, httpsig, the Name of an [HMACFormat], or
+	// several joined by '+'.
 	Scheme string
 	// Subject is the party: an SdkAppid, a group.
 	Subject string
 	// Key is the [Key.ID] of the key that matched, never key material.
 	Key string
-	// MessageID is the message's own id, the same over all its repeats.
+	// MessageID is the message's own id, the same over all its repeats. Each
+	// scheme says where it comes from and whether it is covered.
 	MessageID string
 }
 
