@@ -41,6 +41,28 @@ func BenchmarkCacheGet(b *testing.B) {
 	})
 }
 
+// BenchmarkCacheGetVersioned is the same when what is kept is good by the
+// version alone, which is all of the time but a second after a change.
+func BenchmarkCacheGetVersioned(b *testing.B) {
+	mem, ids := filled(b, 1000)
+	cache := registry.NewCache(still{mem}, 0)
+	b.SetParallelism(32)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		ctx := context.Background()
+		for i := 0; pb.Next(); i++ {
+			if _, err := cache.Get(ctx, ids[i%len(ids)]); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// still is a registry that never changes.
+type still struct{ registry.Registry }
+
+func (still) Version(context.Context) (int64, error) { return 1, nil }
+
 func BenchmarkCacheMatch(b *testing.B) {
 	mem, _ := filled(b, 1000)
 	cache := registry.NewCache(mem, 0)

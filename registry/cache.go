@@ -11,6 +11,7 @@ import (
 // How much a Cache keeps, and how long at most.
 const (
 	maxCacheTTL     = time.Second
+	maxCacheAge     = time.Minute // whatever the version says
 	maxCacheGets    = 65536
 	maxCacheMatches = 4096
 )
@@ -19,6 +20,14 @@ const (
 // its time to live counted from the start of the read, so that a sender may
 // resolve every attempt. Make it with [NewCache]; the zero value answers every
 // call with an error.
+//
+// If the other Registry is [Versioned], the Cache asks it for its version when
+// something kept is over, at most once per time to live. While the version
+// stays the same, what is kept counts as read when the version was asked for,
+// up to a minute after it was read in earnest; when it has changed, everything
+// is dropped. When it cannot be read, results end by themselves. Nothing is
+// seen later for that: a result of Match with a subscription that has an
+// ExpiresAt is always read again.
 //
 // Results share slices and maps with the cache: they must not be modified.
 // [Subscription.Clone] gives a copy that may.
@@ -37,6 +46,8 @@ type Cache struct {
 	start   time.Time // durations since then are monotonic
 	gets    *table[string, Subscription]
 	matches *table[Topic, []Subscription]
+	// versions is nil if inner has none.
+	versions *versions
 }
 
 var _ Registry = (*Cache)(nil)
@@ -52,13 +63,25 @@ func NewCache(r Registry, ttl time.Duration) *Cache {
 	if ttl <= 0 || ttl > maxCacheTTL {
 		ttl = maxCacheTTL
 	}
-	return &Cache{
+	c := &Cache{
 		inner:   r,
 		ttl:     ttl,
 		start:   time.Now(),
 		gets:    newTable[string, Subscription](64, maxCacheGets),
 		matches: newTable[Topic, []Subscription](16, maxCacheMatches),
 	}
+	c.matches.timeful = expiring
+	if from, ok := r.(Versioned); ok {
+		c.versions = &versions{cache: c, from: from, asked: -ttl}
+	}
+	return c
+}
+
+// expiring reports whether Match would return something else later although
+// nothing was set. What an expiry gives the event back to is hidden by one of
+// subs, so that these are all there is to look at.
+func expiring(subs []Subscription) bool {
+	return slices.ContainsFunc(subs, func(s Subscription) bool { return !s.ExpiresAt.IsZero() })
 }
 
 // Get implements [Registry]. The result must not be modified.

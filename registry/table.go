@@ -13,9 +13,10 @@ import (
 // is kept only if it still is when it ends: dropping a key unregisters the
 // read, so that what was read before a change is never put back after it.
 type table[K comparable, V any] struct {
-	seed   maphash.Seed
-	max    int // results in one shard
-	shards []shard[K, V]
+	seed    maphash.Seed
+	max     int          // results in one shard
+	timeful func(V) bool // of results that change by time alone; nil is none
+	shards  []shard[K, V]
 }
 
 type shard[K comparable, V any] struct {
@@ -25,15 +26,24 @@ type shard[K comparable, V any] struct {
 	_       [40]byte // a cache line of its own
 }
 
-// An entry is not changed once it is in the table.
+// An entry is not changed once it is in the table. Times count from the
+// cache's start.
 type entry[V any] struct {
 	value V
 	err   error         // nil or ErrNotFound
-	until time.Duration // since the cache's start
+	until time.Duration // good on its own until then
+	last  time.Duration // and as one of the run until then at most
+	run   *run          // nil is none
+}
+
+// lives reports whether e may be returned.
+func (e *entry[V]) lives(now time.Duration) bool {
+	return now < e.until || e.run != nil && now < e.last && now < e.run.until()
 }
 
 type read[V any] struct {
 	started   time.Duration
+	run       *run          // the current one when it started
 	done      chan struct{} // closed when the rest is final
 	value     V
 	err       error
@@ -59,25 +69,37 @@ func (t *table[K, V]) find(k K, now time.Duration) *entry[V] {
 	s.mu.Lock()
 	e := s.entries[k]
 	s.mu.Unlock()
-	if e == nil || now >= e.until {
+	if e == nil || !e.lives(now) {
 		return nil
 	}
 	return e
 }
 
-// load returns what another caller is reading for k, or reads it.
+// load returns what another caller is reading for k, or reads it. Before it
+// reads again what it knew, it asks whether anything has changed at all.
 func (t *table[K, V]) load(ctx context.Context, c *Cache, k K, from func(context.Context, K) (V, error)) (V, error) {
 	s := t.shard(k)
+	asked := false
 	for {
 		now := time.Since(c.start)
 		s.mu.Lock()
-		if e := s.entries[k]; e != nil && now < e.until {
+		e := s.entries[k]
+		if e != nil && e.lives(now) {
 			s.mu.Unlock()
 			return e.value, e.err
 		}
 		r := s.reads[k]
 		if r == nil || now-r.started >= c.ttl { // one that takes longer is not waited for
-			r = &read[V]{started: now, done: make(chan struct{}), abandoned: true}
+			if e != nil && !asked {
+				s.mu.Unlock()
+				var err error
+				if asked, err = c.versions.ask(ctx, now); err != nil {
+					var none V
+					return none, err
+				}
+				continue
+			}
+			r = &read[V]{started: now, run: c.versions.run(), done: make(chan struct{}), abandoned: true}
 			s.reads[k] = r
 			s.mu.Unlock()
 			t.read(ctx, c, k, r, from)
@@ -104,7 +126,10 @@ func (t *table[K, V]) read(ctx context.Context, c *Cache, k K, r *read[V], from 
 			delete(s.reads, k)
 			if !r.abandoned && (r.err == nil || errors.Is(r.err, ErrNotFound)) {
 				t.makeRoom(s, k, time.Since(c.start))
-				s.entries[k] = &entry[V]{r.value, r.err, r.started + c.ttl}
+				if t.timeful != nil && t.timeful(r.value) {
+					r.run = nil
+				}
+				s.entries[k] = &entry[V]{r.value, r.err, r.started + c.ttl, r.started + maxCacheAge, r.run}
 			}
 		}
 		s.mu.Unlock()
@@ -123,7 +148,7 @@ func (t *table[K, V]) makeRoom(s *shard[K, V], k K, now time.Duration) {
 	looked := 0
 	for other, e := range s.entries {
 		looked++
-		if now >= e.until || (looked == 8 && len(s.entries) >= t.max) {
+		if !e.lives(now) || (looked == 8 && len(s.entries) >= t.max) {
 			delete(s.entries, other)
 		}
 		if looked == 8 {

@@ -16,6 +16,21 @@ var readCases = []ruleCase{
 			}
 		}
 	}},
+	{"unstorable text", "Text that Set would refuse finds nothing, and to delete it is no error.", func(b *bench) {
+		s := b.set1(sub())
+		for _, text := range []string{"\xff", "\x00", "tenant\x00"} {
+			if err := b.reg.Delete(b.ctx, text); err != nil {
+				b.Errorf("Delete(%q): %v", text, err)
+			}
+			b.wantIDs("tenant", b.match(registry.Topic{Dialect: "standard", Tenant: text, Type: "message"}))
+			b.wantIDs("dialect", b.match(registry.Topic{Dialect: text, Tenant: "tenant", Type: "message"}))
+			b.wantIDs("type", b.match(registry.Topic{Dialect: "standard", Tenant: "tenant", Type: text}))
+			b.wantIDs("List", b.list(registry.Filter{Tenant: text}))
+			b.wantIDs("List of a state", b.list(registry.Filter{States: []registry.State{registry.State(text)}}))
+			// A scope that nothing has is one like another.
+			b.wantIDs("scope", b.match(registry.Topic{Dialect: "standard", Tenant: "tenant", Scope: text, Type: "message"}), s.ID)
+		}
+	}},
 	{"get any state", "Get returns a subscription whatever its state.", func(b *bench) {
 		for _, state := range []registry.State{registry.Active, registry.Paused, registry.Disabled, registry.Removed} {
 			s := b.set1(sub(func(s *registry.Subscription) { s.State = state }))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/registry/registrytest"
@@ -36,6 +37,13 @@ var broken = map[string]struct {
 	"trims types": {func() registry.Registry {
 		return &mutant{topic: func(t *registry.Topic) { t.Type = strings.TrimSpace(t.Type) }}
 	}, "match_types"},
+	"chokes on odd text": {func() registry.Registry {
+		return &mutant{topic: func(t *registry.Topic) {
+			if !utf8.ValidString(t.Scope) {
+				t.Type = ""
+			}
+		}}
+	}, "unstorable_text"},
 	"ignores the tenant": {func() registry.Registry {
 		return &mutant{topic: func(t *registry.Topic) { t.Tenant = "" }}
 	}, "match_none"},

@@ -12,18 +12,29 @@ import (
 // not as this package leaves them.
 var ErrSchema = errors.New("sqlregistry: schema version is not known")
 
-// Migrate makes or brings up to date the tables subscription, subscription_type
-// and ringback_registry_version, in one transaction. It is harmless to repeat
-// and may run in several processes at once. A schema newer than this package
+// Migrate makes or brings up to date the tables subscription,
+// subscription_type, ringback_registry_version and ringback_registry_state, in
+// one transaction, and makes [Config.Schema] if it is not there. It is harmless
+// to repeat and may run in several processes at once. When nothing is to be
+// made, it needs no right to make anything. A schema newer than this package
 // is left alone: ErrSchema.
 func (r *Registry) Migrate(ctx context.Context) error {
-	// Apart from the rest, because the lock needs the table.
-	if _, err := r.writer.ExecContext(ctx, createVersion); err != nil {
-		return wrap("migrate", err)
+	if r.flavor.exists == "" {
+		if _, err := r.writer.ExecContext(ctx, r.bind(createVersion)); err != nil {
+			return wrap("migrate", err)
+		}
 	}
-	return wrap("migrate", r.change(ctx, func(tx *sql.Tx) error {
+	return wrap("migrate", r.transact(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, r.bind(r.flavor.alone)); err != nil {
+			return err
+		}
+		if r.flavor.exists != "" {
+			if err := r.found(ctx, tx); err != nil {
+				return err
+			}
+		}
 		var version int
-		err := tx.QueryRowContext(ctx, selectVersion).Scan(&version)
+		err := tx.QueryRowContext(ctx, r.bind(selectVersion)).Scan(&version)
 		fresh := errors.Is(err, sql.ErrNoRows)
 		switch {
 		case err != nil && !fresh:
@@ -34,9 +45,9 @@ func (r *Registry) Migrate(ctx context.Context) error {
 			return nil
 		}
 		words := strings.NewReplacer(" BINARY ", " "+r.flavor.binary+" ", " BYTEWISE ", " "+r.flavor.bytewise+" ")
-		for _, statements := range migrations[version:] {
-			for _, statement := range statements {
-				if _, err := tx.ExecContext(ctx, words.Replace(statement)); err != nil {
+		for _, migrate := range migrations[version:] {
+			for _, statement := range migrate(r.flavor) {
+				if _, err := tx.ExecContext(ctx, r.bind(words.Replace(statement))); err != nil {
 					return err
 				}
 			}
@@ -45,7 +56,28 @@ func (r *Registry) Migrate(ctx context.Context) error {
 		if fresh {
 			record = insertVersion
 		}
-		_, err = tx.ExecContext(ctx, r.flavor.bind(record), schemaVersion)
+		_, err = tx.ExecContext(ctx, r.bind(record), schemaVersion)
 		return err
 	}))
+}
+
+// found makes the schema and the table of versions. IF NOT EXISTS alone would
+// want the right to make them even if they are there.
+func (r *Registry) found(ctx context.Context, tx *sql.Tx) error {
+	var there bool
+	if r.schema != "" {
+		if err := tx.QueryRowContext(ctx, r.bind(schemaExists), r.schemaName).Scan(&there); err != nil {
+			return err
+		}
+		if !there {
+			if _, err := tx.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoted(r.schemaName)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := tx.QueryRowContext(ctx, r.bind(r.flavor.exists), r.schema+versionTable).Scan(&there); err != nil || there {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, r.bind(createVersion))
+	return err
 }

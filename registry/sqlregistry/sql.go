@@ -7,28 +7,44 @@ import (
 )
 
 // schemaVersion is the version that migrate leads to.
-const schemaVersion = 1
+const schemaVersion = 2
 
 const (
-	createVersion = `CREATE TABLE IF NOT EXISTS ringback_registry_version (version INTEGER NOT NULL)`
-	selectVersion = `SELECT version FROM ringback_registry_version`
-	insertVersion = `INSERT INTO ringback_registry_version (version) VALUES (?)`
-	updateVersion = `UPDATE ringback_registry_version SET version = ?`
+	versionTable  = `ringback_registry_version`
+	createVersion = `CREATE TABLE IF NOT EXISTS @ringback_registry_version (version INTEGER NOT NULL)`
+	selectVersion = `SELECT version FROM @ringback_registry_version`
+	insertVersion = `INSERT INTO @ringback_registry_version (version) VALUES (?)`
+	updateVersion = `UPDATE @ringback_registry_version SET version = ?`
+	schemaExists  = `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = ?)`
+	selectChanges = `SELECT changes FROM @ringback_registry_state`
+	count         = `UPDATE ringback_registry_state SET changes = changes + 1`
 )
 
 // migrations lead from each version to the next one. BINARY and BYTEWISE are
-// the flavor's. Times are microseconds since 1970 in UTC, durations are
+// the flavor's, @ is the schema. Times are microseconds since 1970 in UTC, durations are
 // nanoseconds, types and meta are JSON, each secret is sealed on its own.
 //
 // Only a subscription that can match has rows in subscription_type: Match
 // reads those of one dialect, type and scope, whatever else there is.
-var migrations = [schemaVersion][]string{{
-	`CREATE TABLE subscription (
+//
+// The row of ringback_registry_state counts changes and serializes them.
+var migrations = [schemaVersion]func(flavor) []string{
+	func(flavor) []string { return tables },
+	func(f flavor) []string {
+		return append([]string{
+			`CREATE TABLE @ringback_registry_state (changes BIGINT NOT NULL)`,
+			`INSERT INTO @ringback_registry_state (changes) VALUES (1)`,
+		}, f.triggers...)
+	},
+}
+
+var tables = []string{
+	`CREATE TABLE @subscription (
 		id            TEXT BYTEWISE NOT NULL PRIMARY KEY,
-		dialect       TEXT NOT NULL,
-		tenant        TEXT NOT NULL,
-		scope         TEXT NOT NULL,
-		slot          TEXT NOT NULL,
+		dialect       TEXT BYTEWISE NOT NULL,
+		tenant        TEXT BYTEWISE NOT NULL,
+		scope         TEXT BYTEWISE NOT NULL,
+		slot          TEXT BYTEWISE NOT NULL,
 		label         TEXT NOT NULL,
 		url           TEXT NOT NULL,
 		types         TEXT NOT NULL,
@@ -37,41 +53,41 @@ var migrations = [schemaVersion][]string{{
 		per_second    DOUBLE PRECISION NOT NULL,
 		timeout       BIGINT NOT NULL,
 		meta          TEXT NOT NULL,
-		state         TEXT NOT NULL,
+		state         TEXT BYTEWISE NOT NULL,
 		reason        TEXT NOT NULL,
 		since         BIGINT NOT NULL,
 		expires_at    BIGINT,
 		created_at    BIGINT NOT NULL,
 		revision      BIGINT NOT NULL
 	)`,
-	`CREATE UNIQUE INDEX subscription_slot ON subscription (dialect, tenant, scope, slot)
+	`CREATE UNIQUE INDEX subscription_slot ON @subscription (dialect, tenant, scope, slot)
 		WHERE slot <> '' AND state <> 'removed'`,
-	`CREATE INDEX subscription_newest ON subscription (created_at, id)`,
-	`CREATE INDEX subscription_tenant ON subscription (dialect, tenant, created_at, id)`,
-	`CREATE TABLE subscription_type (
-		dialect TEXT NOT NULL,
-		type    TEXT NOT NULL,
-		scope   TEXT NOT NULL,
-		tenant  TEXT NOT NULL,
+	`CREATE INDEX subscription_newest ON @subscription (created_at, id)`,
+	`CREATE INDEX subscription_tenant ON @subscription (dialect, tenant, created_at, id)`,
+	`CREATE TABLE @subscription_type (
+		dialect TEXT BYTEWISE NOT NULL,
+		type    TEXT BYTEWISE NOT NULL,
+		scope   TEXT BYTEWISE NOT NULL,
+		tenant  TEXT BYTEWISE NOT NULL,
 		id      TEXT BYTEWISE NOT NULL,
 		PRIMARY KEY (dialect, type, scope, tenant, id)
 	)`,
-	`CREATE INDEX subscription_type_id ON subscription_type (id)`,
-}}
+	`CREATE INDEX subscription_type_id ON @subscription_type (id)`,
+}
 
 const columns = `s.id, s.dialect, s.tenant, s.scope, s.slot, s.label, s.url, s.types, s.secrets,
 	s.max_in_flight, s.per_second, s.timeout, s.meta, s.state, s.reason,
 	s.since, s.expires_at, s.created_at, s.revision`
 
 const (
-	selectByID = `SELECT ` + columns + ` FROM subscription s WHERE s.id = ?`
+	selectByID = `SELECT ` + columns + ` FROM @subscription s WHERE s.id = ?`
 
 	// The last two terms are those of the partial index.
-	selectBySlot = `SELECT ` + columns + ` FROM subscription s
+	selectBySlot = `SELECT ` + columns + ` FROM @subscription s
 		WHERE s.dialect = ? AND s.tenant = ? AND s.scope = ? AND s.slot = ?
 		AND s.slot <> '' AND s.state <> 'removed'`
 
-	upsert = `INSERT INTO subscription (id, dialect, tenant, scope, slot, label, url, types, secrets,
+	upsert = `INSERT INTO @subscription (id, dialect, tenant, scope, slot, label, url, types, secrets,
 		max_in_flight, per_second, timeout, meta, state, reason, since, expires_at, created_at, revision)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET dialect = excluded.dialect, tenant = excluded.tenant,
@@ -81,9 +97,9 @@ const (
 		state = excluded.state, reason = excluded.reason, since = excluded.since,
 		expires_at = excluded.expires_at, created_at = excluded.created_at, revision = excluded.revision`
 
-	deleteByID  = `DELETE FROM subscription WHERE id = ?`
-	deleteTypes = `DELETE FROM subscription_type WHERE id = ?`
-	insertType  = `INSERT INTO subscription_type (dialect, type, scope, tenant, id) VALUES `
+	deleteByID  = `DELETE FROM @subscription WHERE id = ?`
+	deleteTypes = `DELETE FROM @subscription_type WHERE id = ?`
+	insertType  = `INSERT INTO @subscription_type (dialect, type, scope, tenant, id) VALUES `
 )
 
 // typeRows is how many rows of subscription_type one statement inserts at most.
@@ -93,16 +109,23 @@ func insertTypes(rows int) string {
 	return insertType + "(?, ?, ?, ?, ?)" + strings.Repeat(", (?, ?, ?, ?, ?)", rows-1)
 }
 
-// matchQuery finds the candidates of a topic.
+// matchQuery finds the candidates of a topic: a range of the index for each
+// scope. An IN would do in SQLite; PostgreSQL, while it has no statistics,
+// reads the whole type for it.
 func matchQuery(t registry.Topic) (string, []any) {
-	query := `SELECT ` + columns + ` FROM subscription_type t JOIN subscription s ON s.id = t.id
-		WHERE t.dialect = ? AND t.type = ? AND t.scope IN (?, '')`
-	args := []any{t.Dialect, t.Type, t.Scope}
+	query := `SELECT ` + columns + ` FROM @subscription_type t JOIN @subscription s ON s.id = t.id
+		WHERE t.dialect = ? AND t.type = ? AND t.scope = ?`
+	args := []any{t.Dialect, t.Type, ""}
 	if t.Tenant != "" {
 		query += ` AND t.tenant = ?`
 		args = append(args, t.Tenant)
 	}
-	return query, args
+	if t.Scope == "" {
+		return query, args
+	}
+	args = append(args, args...)
+	args[2] = t.Scope
+	return query + ` UNION ALL ` + query, args
 }
 
 // listQuery finds a page of n, newest first, from behind after if that is not nil.
@@ -127,7 +150,7 @@ func listQuery(f registry.Filter, after *registry.Subscription, n int) (string, 
 		terms = append(terms, "(s.created_at, s.id) < (?, ?)")
 		args = append(args, after.CreatedAt.UnixMicro(), after.ID)
 	}
-	query := `SELECT ` + columns + ` FROM subscription s`
+	query := `SELECT ` + columns + ` FROM @subscription s`
 	if len(terms) > 0 {
 		query += ` WHERE ` + strings.Join(terms, " AND ")
 	}

@@ -14,6 +14,11 @@ import (
 
 // Config is what [New] needs. Writer and Sealer are required.
 type Config struct {
+	// Flavor is the database's kind; the zero value is SQLite.
+	Flavor Flavor
+	// Schema is where PostgreSQL's tables are, spelled as it is stored; empty
+	// is the first schema of the connections' search path. SQLite has none.
+	Schema string
 	// Writer is where changes go. For SQLite it has one connection
 	// (SetMaxOpenConns(1)) and begins transactions immediately.
 	Writer *sql.DB
@@ -36,13 +41,28 @@ type Registry struct {
 	sealer         registry.Sealer
 	now            func() time.Time
 	flavor         flavor
+	schemaName     string
+	schema         string // quoted, with a dot, or empty
 }
 
-var _ registry.Registry = (*Registry)(nil)
+var (
+	_ registry.Registry  = (*Registry)(nil)
+	_ registry.Versioned = (*Registry)(nil)
+)
+
+// maxSchema is the length at which PostgreSQL cuts names off, in bytes.
+const maxSchema = 63
 
 // New returns a Registry, without touching the database.
 func New(c Config) (*Registry, error) {
+	f, known := flavors[c.Flavor]
 	switch {
+	case !known:
+		return nil, errors.New("sqlregistry: no such Flavor")
+	case c.Schema != "" && c.Flavor == SQLite:
+		return nil, errors.New("sqlregistry: SQLite has no Schema")
+	case len(c.Schema) > maxSchema || !storable(c.Schema):
+		return nil, errors.New("sqlregistry: Schema is not a name")
 	case c.Writer == nil:
 		return nil, errors.New("sqlregistry: no Writer")
 	case c.Sealer == nil:
@@ -54,12 +74,16 @@ func New(c Config) (*Registry, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{writer: c.Writer, reader: c.Reader, sealer: c.Sealer, now: c.Now, flavor: sqlite}, nil
+	r := &Registry{writer: c.Writer, reader: c.Reader, sealer: c.Sealer, now: c.Now, flavor: f, schemaName: c.Schema}
+	if c.Schema != "" {
+		r.schema = quoted(c.Schema) + "."
+	}
+	return r, nil
 }
 
-// change runs f in a transaction that excludes other changes.
-func (r *Registry) change(ctx context.Context, f func(*sql.Tx) error) (err error) {
-	tx, err := r.writer.BeginTx(ctx, nil)
+// transact runs f in a transaction.
+func (r *Registry) transact(ctx context.Context, f func(*sql.Tx) error) (err error) {
+	tx, err := r.writer.BeginTx(ctx, &sql.TxOptions{Isolation: r.flavor.isolation})
 	if err != nil {
 		return err
 	}
@@ -72,13 +96,24 @@ func (r *Registry) change(ctx context.Context, f func(*sql.Tx) error) (err error
 			err = errors.Join(err, rollback)
 		}
 	}()
-	if _, err := tx.ExecContext(ctx, r.flavor.lock); err != nil {
-		return err
-	}
 	if err := f(tx); err != nil {
 		return err
 	}
 	return tx.Commit()
+}
+
+// change runs f in a transaction that excludes other changes.
+func (r *Registry) change(ctx context.Context, f func(*sql.Tx) error) error {
+	return r.transact(ctx, func(tx *sql.Tx) error {
+		var raised any
+		switch err := tx.QueryRowContext(ctx, r.bind(r.flavor.raise)).Scan(&raised); {
+		case errors.Is(err, sql.ErrNoRows):
+			return fmt.Errorf("%w: no row to lock", ErrSchema)
+		case err != nil:
+			return err
+		}
+		return f(tx)
+	})
 }
 
 // Set implements [registry.Registry], in one transaction. If its error is of
@@ -132,7 +167,7 @@ func (r *Registry) set(ctx context.Context, tx *sql.Tx, s registry.Subscription,
 	if err != nil {
 		return s, err
 	}
-	if _, err := tx.ExecContext(ctx, r.flavor.bind(upsert), args...); err != nil {
+	if _, err := tx.ExecContext(ctx, r.bind(upsert), args...); err != nil {
 		return s, err
 	}
 	old := byID
@@ -148,7 +183,7 @@ func (r *Registry) set(ctx context.Context, tx *sql.Tx, s registry.Subscription,
 // standing returns what query finds, without its secrets, so that a lost key
 // does not keep anybody from setting a subscription anew; nil if that is nothing.
 func (r *Registry) standing(ctx context.Context, tx *sql.Tx, query string, args ...any) (*registry.Subscription, error) {
-	s, _, err := decode(tx.QueryRowContext(ctx, r.flavor.bind(query), args...))
+	s, _, err := decode(tx.QueryRowContext(ctx, r.bind(query), args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil // nothing stands there
 	}
@@ -156,7 +191,7 @@ func (r *Registry) standing(ctx context.Context, tx *sql.Tx, query string, args 
 }
 
 func (r *Registry) setTypes(ctx context.Context, tx *sql.Tx, s registry.Subscription) error {
-	if _, err := tx.ExecContext(ctx, r.flavor.bind(deleteTypes), s.ID); err != nil {
+	if _, err := tx.ExecContext(ctx, r.bind(deleteTypes), s.ID); err != nil {
 		return err
 	}
 	for rows := range slices.Chunk(matchRows(s), typeRows) {
@@ -164,34 +199,42 @@ func (r *Registry) setTypes(ctx context.Context, tx *sql.Tx, s registry.Subscrip
 		for _, row := range rows {
 			args = append(args, row.dialect, row.typ, row.scope, row.tenant, s.ID)
 		}
-		if _, err := tx.ExecContext(ctx, r.flavor.bind(insertTypes(len(rows))), args...); err != nil {
+		if _, err := tx.ExecContext(ctx, r.bind(insertTypes(len(rows))), args...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// read returns a view outside of any transaction.
+func (r *Registry) read() *View { return r.In(sqlQuerier{r.reader}) }
+
 // Get implements [registry.Registry]. Its error wraps [registry.ErrSealed] when
 // the secrets cannot be opened.
 func (r *Registry) Get(ctx context.Context, id string) (registry.Subscription, error) {
-	s, sealed, err := decode(r.reader.QueryRowContext(ctx, r.flavor.bind(selectByID), id))
+	return r.read().Get(ctx, id)
+}
+
+// Version implements [registry.Versioned]: a [registry.Cache] before this
+// Registry reads what it keeps again only when something has changed. Changes
+// made to the table by others count like those by Set and Delete.
+func (r *Registry) Version(ctx context.Context) (int64, error) {
+	var version int64
+	err := r.reader.QueryRowContext(ctx, r.bind(selectChanges)).Scan(&version)
 	if errors.Is(err, sql.ErrNoRows) {
-		return registry.Subscription{}, registry.ErrNotFound
+		err = fmt.Errorf("%w: no row to read", ErrSchema)
 	}
-	if err == nil {
-		s.Secrets, err = registry.OpenSecrets(r.sealer, s.ID, sealed)
-	}
-	if err != nil {
-		return registry.Subscription{}, wrap("get", err)
-	}
-	return s, nil
+	return version, wrap("version", err)
 }
 
 // Delete implements [registry.Registry].
 func (r *Registry) Delete(ctx context.Context, id string) error {
+	if !storable(id) {
+		return ctx.Err() // nothing has it
+	}
 	return wrap("delete", r.change(ctx, func(tx *sql.Tx) error {
 		for _, query := range []string{deleteTypes, deleteByID} {
-			if _, err := tx.ExecContext(ctx, r.flavor.bind(query), id); err != nil {
+			if _, err := tx.ExecContext(ctx, r.bind(query), id); err != nil {
 				return err
 			}
 		}
@@ -216,7 +259,7 @@ func (r *Registry) List(ctx context.Context, f registry.Filter) iter.Seq2[regist
 				return
 			}
 			query, args := listQuery(f, after, n)
-			subs, err := r.query(ctx, query, args)
+			subs, err := r.read().query(ctx, query, args)
 			if err != nil {
 				yield(registry.Subscription{}, wrap("list", err))
 				return
@@ -240,32 +283,7 @@ func (r *Registry) List(ctx context.Context, f registry.Filter) iter.Seq2[regist
 // Match implements [registry.Registry]. It reads the subscriptions of the
 // topic's dialect, type, scope or none, and tenant if it has one, by an index.
 func (r *Registry) Match(ctx context.Context, t registry.Topic) ([]registry.Subscription, error) {
-	query, args := matchQuery(t)
-	subs, err := r.query(ctx, query, args)
-	if err != nil {
-		return nil, wrap("match", err)
-	}
-	return registry.Matching(t, r.now(), subs), nil
-}
-
-func (r *Registry) query(ctx context.Context, query string, args []any) ([]registry.Subscription, error) {
-	rows, err := r.reader.QueryContext(ctx, r.flavor.bind(query), args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var subs []registry.Subscription
-	for rows.Next() {
-		s, sealed, err := decode(rows)
-		if err != nil {
-			return nil, err
-		}
-		if s.Secrets, err = registry.OpenSecrets(r.sealer, s.ID, sealed); err != nil {
-			return nil, err
-		}
-		subs = append(subs, s)
-	}
-	return subs, rows.Err()
+	return r.read().Match(ctx, t)
 }
 
 // wrap says where an error comes from; the parent's own are complete.
