@@ -8,8 +8,8 @@ import (
 
 // A Backend keeps the rows of a [Store]. It is rows only: which of them may be
 // sent, and when, is decided in the Store's memory. One Store uses a Backend at
-// a time. Commit is called by one goroutine at a time, Refill by one other, and
-// both may run at once.
+// a time. Commit is called by one goroutine at a time, unless the backend is
+// [Parallel], Refill by one other, and both may run at once.
 //
 // All times are microseconds since the Unix epoch.
 //
@@ -47,6 +47,11 @@ type Partial interface {
 	Owns(lane string) bool
 }
 
+// A Parallel Backend is one whose commits take long but not from each other: it
+// is given two batches at a time, one of which settles rows without a key, and
+// nothing else, while the other only appends such rows.
+type Parallel interface{ Parallel() }
+
 // A Row is a delivery as the Store keeps it in memory.
 type Row struct {
 	// Seq orders rows by commit. The backend gives it.
@@ -76,7 +81,7 @@ type Batch struct {
 	Kill  []*Kill
 	Edit  []*Edit
 	// Low: every row with a smaller Seq is settled or indexed once the batch is
-	// committed. It never falls.
+	// committed. It never falls, unless two batches are committed at a time.
 	Low int64
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -27,6 +26,7 @@ type opState struct {
 	rows  int   // how many rows it brings
 	now   int64 // the caller's time, 0 for the store's
 	alone bool  // shares its batch with nobody
+	sole  bool  // nothing else may be committed meanwhile
 	again bool  // was committed more than once
 	done  chan struct{}
 	err   error
@@ -43,105 +43,67 @@ func (s *Store) commit(ctx context.Context, o operation) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.queueMu.Lock()
-	s.queue = append(s.queue, o)
-	s.queueMu.Unlock()
+	q := &s.queue
+	if _, settles := o.(*settleOp); settles && s.parallel && !st.sole {
+		q = &s.settles
+	}
+	q.push(o)
 	select {
 	case <-st.done:
 		return st.err
-	case s.leader <- struct{}{}:
+	case q.leader <- struct{}{}:
 	case <-ctx.Done():
-		if s.withdraw(o) {
+		if q.withdraw(o) {
 			return ctx.Err()
 		}
 		<-st.done // somebody is writing it this moment
 		return st.err
 	}
-	defer func() { <-s.leader }()
+	defer func() { <-q.leader }()
 	for {
 		select {
 		case <-st.done:
 			return st.err
 		default:
-			s.gather()
-			ops := s.nextOps()
+			q.gather()
+			ops := q.next(s.cfg.BatchRows)
 			begin := time.Now()
-			s.run(context.WithoutCancel(ctx), ops)
-			s.last.ops, s.last.took = len(ops), time.Since(begin)
+			s.turn(context.WithoutCancel(ctx), q, ops)
+			q.last.ops, q.last.took = len(ops), time.Since(begin)
 		}
 	}
 }
 
-// gather takes it that nobody comes any more when nobody has for so long, or
-// after giving way so often: a processor that is idle gives way in no time.
-const (
-	lull     = 50 * time.Microsecond
-	lullTurn = 100
-)
-
-// gather lets those who are about to commit join the batch. Whom the last batch
-// let go is likely to come again, so it gives way until as many are there, or
-// nobody has come for a moment, and for half as long as that batch took at most.
-// A caller that is alone does not wait at all.
-func (s *Store) gather() {
-	if s.last.ops < 2 {
-		return
-	}
-	begin := time.Now()
-	came, at := 0, begin
-	for turns := 0; turns < lullTurn; turns++ {
-		s.queueMu.Lock()
-		n := len(s.queue)
-		s.queueMu.Unlock()
-		now := time.Now()
-		if n > came {
-			came, at, turns = n, now, 0
+// turn commits operations of a queue. Where settles have a queue of their own,
+// what is written of lanes, keys or by more than one operation's hands has both.
+func (s *Store) turn(ctx context.Context, q *queue, ops []operation) {
+	sole := q == &s.queue
+	if s.parallel && sole {
+		s.mu.Lock()
+		sole = s.overdue()
+		s.mu.Unlock()
+		for _, o := range ops {
+			sole = sole || o.state().sole
 		}
-		if n >= s.last.ops || now.Sub(at) > lull || now.Sub(begin) > s.last.took/2 {
-			return
+		if sole {
+			s.settles.leader <- struct{}{}
+			defer func() { <-s.settles.leader }()
 		}
-		runtime.Gosched()
 	}
+	s.run(ctx, ops, sole)
 }
 
-func (s *Store) withdraw(o operation) bool {
-	s.queueMu.Lock()
-	defer s.queueMu.Unlock()
-	i := slices.Index(s.queue, o)
-	if i < 0 {
-		return false
-	}
-	s.queue = slices.Delete(s.queue, i, i+1)
-	return true
+// overdue reports whether there is more to write than what callers bring.
+func (s *Store) overdue() bool {
+	return len(s.dirty) > 0 || len(s.young) > 0 && s.nextSeq-s.young[0].Seq > s.cfg.Straggle
 }
 
-// nextOps takes operations off the queue, at least one if there is any.
-func (s *Store) nextOps() []operation {
-	s.queueMu.Lock()
-	defer s.queueMu.Unlock()
-	n, rows := 0, 0
-	for n < len(s.queue) && (n == 0 || rows+s.queue[n].state().rows <= s.cfg.BatchRows) {
-		st := s.queue[n].state()
-		if st.alone && n > 0 {
-			break
-		}
-		rows += st.rows
-		if n++; st.alone {
-			break
-		}
-	}
-	ops := s.queue[:n:n]
-	if s.queue = s.queue[n:]; len(s.queue) == 0 {
-		s.queue = nil
-	}
-	return ops
-}
-
-func (s *Store) run(ctx context.Context, ops []operation) {
-	err := s.runOnce(ctx, ops)
+// run commits operations; sole says that nothing else is committed meanwhile.
+func (s *Store) run(ctx context.Context, ops []operation, sole bool) {
+	err := s.runOnce(ctx, ops, sole)
 	if err != nil && len(ops) > 1 && !errors.Is(err, delivery.ErrUnknown) {
 		for _, o := range ops { // one of them may be to blame, the others not
-			o.state().err = s.runOnce(ctx, []operation{o})
+			o.state().err = s.runOnce(ctx, []operation{o}, sole)
 			close(o.state().done)
 		}
 		return
@@ -154,7 +116,7 @@ func (s *Store) run(ctx context.Context, ops []operation) {
 	}
 }
 
-func (s *Store) runOnce(ctx context.Context, ops []operation) error {
+func (s *Store) runOnce(ctx context.Context, ops []operation, sole bool) error {
 	b := &Batch{}
 	s.mu.Lock()
 	if err := s.usable(); err != nil {
@@ -171,8 +133,15 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 	for _, o := range ops {
 		o.build(s, b)
 	}
-	spilled := s.stragglers(b)
-	washed := s.wash(b)
+	var spilled []*row
+	var washed []*lane
+	b.Low = min(s.low(), s.appending)
+	if sole {
+		spilled, washed = s.stragglers(b), s.wash(b)
+	}
+	if len(b.Append) > 0 { // they come under a Seq from here
+		s.appending = s.nextSeq
+	}
 	empty := len(b.Append)+len(b.Settle)+len(b.Spill)+len(b.Lanes)+len(b.Kill)+len(b.Edit) == 0
 	s.mu.Unlock()
 
@@ -189,6 +158,9 @@ func (s *Store) runOnce(ctx context.Context, ops []operation) error {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(b.Append) > 0 {
+		s.appending = never
+	}
 	if err != nil {
 		if errors.Is(err, delivery.ErrOwned) && s.failed == nil { // what it holds is another's by now
 			s.failed = err
@@ -235,9 +207,8 @@ func (s *Store) commitAgain(ctx context.Context, b *Batch, unknown error) error 
 	return s.failed
 }
 
-// stragglers has rows indexed that so many younger ones have passed that a
-// start would have to look far back for them.
-func (s *Store) stragglers(b *Batch) []*row {
+// low is the Seq of the oldest row that a start would have to look for.
+func (s *Store) low() int64 {
 	for len(s.young) > 0 && (s.young[0].state == gone || s.young[0].indexed) {
 		s.young[0] = nil
 		s.young = s.young[1:]
@@ -245,10 +216,15 @@ func (s *Store) stragglers(b *Batch) []*row {
 	if len(s.young) > 1024 && len(s.young) > 4*len(s.rows) { // behind a slow one: let go of those that are gone
 		s.young = slices.DeleteFunc(s.young, func(r *row) bool { return r.state == gone || r.indexed })
 	}
-	b.Low = s.nextSeq
 	if len(s.young) > 0 {
-		b.Low = s.young[0].Seq
+		return s.young[0].Seq
 	}
+	return s.nextSeq
+}
+
+// stragglers has rows indexed that so many younger ones have passed that a
+// start would have to look far back for them.
+func (s *Store) stragglers(b *Batch) []*row {
 	var spilled []*row
 	for _, r := range s.young {
 		if s.nextSeq-r.Seq <= s.cfg.Straggle || len(spilled) == 500 || r.state == settling {

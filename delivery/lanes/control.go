@@ -23,6 +23,7 @@ type laneOp struct {
 // SetLanes implements [delivery.Store].
 func (s *Store) SetLanes(ctx context.Context, now time.Time, states ...delivery.LaneState) error {
 	o := &laneOp{states: states}
+	o.sole = true
 	if !now.IsZero() {
 		o.now = now.UnixMicro()
 	}
@@ -213,7 +214,7 @@ const killRows = 2000
 func (s *Store) kill(ctx context.Context, name string) error {
 	for {
 		o := &killOp{name: name}
-		o.rows, o.alone = killRows, true
+		o.rows, o.alone, o.sole = killRows, true, true
 		if err := s.commit(ctx, o); err != nil {
 			return err
 		}

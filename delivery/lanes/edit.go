@@ -70,7 +70,7 @@ func (s *Store) edit(ctx context.Context, now time.Time, cancel bool, ids []stri
 	if len(o.edits) == 0 {
 		return o, nil
 	}
-	o.rows, o.alone = len(o.edits), true
+	o.rows, o.alone, o.sole = len(o.edits), true, true
 	if !now.IsZero() {
 		o.now = now.UnixMicro()
 	}

@@ -45,6 +45,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 		it := &enqueued{delivery: d} // one each: a row that lives long keeps no others alive
 		o.items[i] = it
 		it.append.Delivery = &it.delivery
+		o.sole = o.sole || d.Key != ""
 	}
 	return s.commit(ctx, o)
 }

@@ -38,8 +38,9 @@ type fake struct {
 	open       map[*lanes.Batch]func() // applied, but said to be unknown
 	epoch      int                     // raised by Load: whoever came before is fenced
 	calm       bool                    // nothing fails any more
-	committing bool
+	committing []*lanes.Batch
 	refilling  bool
+	twofold    bool  // takes two batches at a time
 	wrong      error // what the Store did against the contract
 }
 
@@ -53,7 +54,27 @@ func newFake(seed uint64) *fake {
 // owner is the fake as one Store sees it.
 type owner struct {
 	*fake
-	mine int
+	mine     int
+	parallel bool
+}
+
+// twofold is an owner that is given two batches at a time.
+type twofold struct{ *owner }
+
+func (twofold) Parallel() {}
+
+// apart reports whether two batches may be committed at once: one appends, the
+// other settles, neither does anything else or has keys.
+func apart(a, b *lanes.Batch) bool {
+	plain := func(x *lanes.Batch) bool {
+		keyed := slices.ContainsFunc(x.Append, func(a *lanes.Append) bool { return a.Delivery.Key != "" }) ||
+			slices.ContainsFunc(x.Settle, func(st *lanes.Settle) bool { return st.Delivery.Key != "" })
+		return !keyed && len(x.Spill)+len(x.Lanes)+len(x.Kill)+len(x.Edit) == 0
+	}
+	if len(a.Append) == 0 {
+		a, b = b, a
+	}
+	return plain(a) && plain(b) && len(a.Settle) == 0 && len(b.Append) == 0
 }
 
 func (f *fake) chance(p float64) bool {
@@ -83,7 +104,7 @@ func (o *owner) Load(context.Context) (lanes.Loaded, error) {
 	defer f.mu.Unlock()
 	f.epoch++
 	o.mine = f.epoch
-	f.committing, f.refilling = false, false
+	f.committing, f.refilling = nil, false
 	clear(f.open) // they are decided, and nobody asks any more
 	loaded := lanes.Loaded{NextSeq: f.seq + 1}
 	type class struct {
@@ -206,13 +227,15 @@ func (o *owner) Commit(_ context.Context, b *lanes.Batch) error {
 		f.mu.Unlock()
 		return errFenced
 	}
-	if f.committing {
+	if len(f.committing) > 0 && !(o.parallel && len(f.committing) == 1 && apart(f.committing[0], b)) {
 		f.blame("two commits at once")
 	}
-	if len(f.open) > 0 && f.open[b] == nil {
-		f.blame("another batch was committed while one was undecided")
+	for other := range f.open {
+		if other != b && !(o.parallel && apart(other, b)) {
+			f.blame("another batch was committed while one was undecided")
+		}
 	}
-	f.committing = true
+	f.committing = append(f.committing, b)
 	f.mu.Unlock()
 	f.pause()
 	err := f.commit(o, b)
@@ -220,7 +243,7 @@ func (o *owner) Commit(_ context.Context, b *lanes.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.epoch == o.mine {
-		f.committing = false
+		f.committing = slices.DeleteFunc(f.committing, func(x *lanes.Batch) bool { return x == b })
 	}
 	if err == nil {
 		for _, r := range f.rows {

@@ -29,10 +29,10 @@ func (f *fake) apply(b *lanes.Batch) {
 	for _, e := range b.Edit {
 		f.edit(e, b.Now)
 	}
-	if b.Low < f.low {
+	if b.Low < f.low && !f.twofold {
 		f.blame("Low fell from %d to %d", f.low, b.Low)
 	}
-	f.low = b.Low
+	f.low = max(f.low, b.Low)
 	for _, r := range f.rows {
 		if r.Seq < f.low && !r.settled && !r.indexed {
 			f.blame("Low is %d and row %d neither settled nor indexed", f.low, r.Seq)

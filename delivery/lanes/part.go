@@ -42,11 +42,13 @@ func (s *Store) gain(ctx context.Context, take func(context.Context) (Loaded, er
 // between runs f while no commit is under way.
 func (s *Store) between(ctx context.Context, f func() error) error {
 	select {
-	case s.leader <- struct{}{}:
+	case s.queue.leader <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-s.leader }()
+	defer func() { <-s.queue.leader }()
+	s.settles.leader <- struct{}{}
+	defer func() { <-s.settles.leader }()
 	s.mu.Lock()
 	err := s.usable()
 	s.mu.Unlock()
@@ -63,7 +65,8 @@ type Part struct {
 	Has func(lane string) bool
 	// Own makes Owns false of the part, or true again.
 	Own func(bool)
-	// Free lets others take the part: all that waits in it is indexed.
+	// Free lets others take the part: all that waits in it is indexed. If it
+	// fails with delivery.ErrUnknown the Store fails for good.
 	Free func(context.Context) error
 }
 
@@ -146,16 +149,21 @@ func (s *Store) busy(p Part) bool {
 func (s *Store) handOver(ctx context.Context, p Part) error {
 	for more := true; more; {
 		o := &leaveOp{part: p}
-		if err := s.runOnce(ctx, []operation{o}); err != nil {
+		if err := s.runOnce(ctx, []operation{o}, true); err != nil {
 			return err
 		}
 		more = o.more
 	}
-	if err := p.Free(ctx); err != nil {
-		return err
-	}
+	err := p.Free(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if errors.Is(err, delivery.ErrUnknown) && s.failed == nil { // another owner may serve it
+		s.failed = err
+		s.wakeAll()
+	}
+	if err != nil {
+		return err
+	}
 	gone := func(l *lane) bool { return p.Has(l.name) }
 	for class := range s.ready {
 		kept := ring{}
@@ -167,6 +175,7 @@ func (s *Store) handOver(ctx context.Context, p Part) error {
 		s.ready[class] = kept
 	}
 	s.thirst = slices.DeleteFunc(s.thirst, gone)
+	s.dirty = slices.DeleteFunc(s.dirty, gone)
 	for name, l := range s.lanes {
 		if p.Has(name) {
 			s.timers.set(l, never)
@@ -241,6 +250,7 @@ func (s *Store) Fold(ctx context.Context, rows ...Incoming) error {
 		it := &enqueued{folded: &rows[i]}
 		it.append.Delivery, it.append.Source = rows[i].Delivery, rows[i].Source
 		o.items[i] = it
+		o.sole = o.sole || it.append.Delivery.Key != ""
 	}
 	return s.commit(ctx, o)
 }
@@ -251,8 +261,7 @@ func (s *Store) Fold(ctx context.Context, rows ...Incoming) error {
 func (s *Store) Skip(ctx context.Context, next func(context.Context) (int64, error)) error {
 	return s.between(ctx, func() error {
 		s.mu.Lock()
-		s.stragglers(&Batch{})
-		young := len(s.young) > 0
+		young := s.low() < s.nextSeq
 		s.mu.Unlock()
 		if young {
 			return nil

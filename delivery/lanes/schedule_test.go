@@ -79,6 +79,8 @@ type model struct {
 	store *lanes.Store
 	names []string
 
+	parallel bool
+
 	mu       sync.Mutex
 	accepted []string
 	live     map[string]held
@@ -102,12 +104,22 @@ func newModel(seed uint64) *model {
 		BatchRows:   []int{1, 10, 2_000}[rnd.IntN(3)],
 		MaxInFlight: []int{1, 3, 64}[rnd.IntN(3)],
 	}
+	m.parallel = rnd.IntN(2) == 0
 	for i := range 1 + rnd.IntN(5) {
 		name := "lane" + strconv.Itoa(i)
 		m.names = append(m.names, name)
 		m.caps[name] = laneModel{cap: m.cfg.MaxInFlight, capBefore: m.cfg.MaxInFlight}
 	}
 	return m
+}
+
+func (m *model) backend() lanes.Backend {
+	o := &owner{fake: m.fake, parallel: m.parallel}
+	if m.parallel {
+		m.fake.twofold = true
+		return twofold{o}
+	}
+	return o
 }
 
 func (m *model) n(n int) int {
@@ -129,7 +141,7 @@ func (m *model) pause(limit time.Duration) { time.Sleep(time.Duration(m.n(int(li
 // play runs a schedule of one to three lives of the store, then drains it.
 func (m *model) play(ctx context.Context) error {
 	for range 1 + m.n(3) {
-		store, err := lanes.Open(ctx, &owner{fake: m.fake}, m.cfg)
+		store, err := lanes.Open(ctx, m.backend(), m.cfg)
 		if err != nil {
 			if errors.Is(err, errFake) {
 				continue // a crash while opening
@@ -167,7 +179,7 @@ func (m *model) play(ctx context.Context) error {
 	m.fake.calm = true
 	clear(m.fake.open)
 	m.fake.mu.Unlock()
-	store, err := lanes.Open(ctx, &owner{fake: m.fake}, m.cfg)
+	store, err := lanes.Open(ctx, m.backend(), m.cfg)
 	if err != nil {
 		return err
 	}
@@ -177,7 +189,7 @@ func (m *model) play(ctx context.Context) error {
 
 // takeOver opens another store of the rows, as a second engine would.
 func (m *model) takeOver(ctx context.Context) (*lanes.Store, error) {
-	store, err := lanes.Open(ctx, &owner{fake: m.fake}, m.cfg)
+	store, err := lanes.Open(ctx, m.backend(), m.cfg)
 	if errors.Is(err, errFake) {
 		return nil, nil //nolint:nilnil // it fell over its own feet
 	}

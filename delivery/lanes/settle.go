@@ -48,9 +48,11 @@ func (s *Store) Settle(ctx context.Context, now time.Time, outcomes ...delivery.
 		} else {
 			r.state = settling
 			o.items = append(o.items, settled{row: r, outcome: out})
+			o.sole = o.sole || r.Delivery.Key != ""
 		}
 		s.place(r.lane, t)
 	}
+	o.sole = o.sole || s.overdue()
 	s.mu.Unlock()
 
 	if len(o.items) > 0 {
@@ -145,7 +147,7 @@ func (o *settleOp) revert(*Store, *Batch) {}
 // build decides.
 func (s *Store) bury(ctx context.Context, now int64, orphans []*row) error {
 	o := &settleOp{}
-	o.now, o.rows = now, len(orphans)
+	o.now, o.rows, o.sole = now, len(orphans), true
 	for _, r := range orphans {
 		o.items = append(o.items, settled{row: r, outcome: delivery.Outcome{Result: delivery.Release}})
 	}

@@ -40,15 +40,9 @@ type Store struct {
 	start   time.Time     // the store's clock runs from here, monotonically
 	ahead   time.Duration // of the system's clock
 
-	queue  []operation   // waits to be committed, guarded by queueMu
-	leader chan struct{} // holds one token while somebody commits
-
-	queueMu sync.Mutex
-
-	last struct { // batch, known to who commits
-		ops  int
-		took time.Duration
-	}
+	queue    queue
+	settles  queue // of those that may be committed beside others
+	parallel bool  // the backend takes both at once
 
 	mu        sync.Mutex // guards all below
 	lanes     map[string]*lane
@@ -60,7 +54,8 @@ type Store struct {
 	thirst    []*lane // lanes whose rows should be read
 	young     []*row  // held rows that are not indexed, oldest first
 	nextSeq   int64
-	held      int // bytes of rows that wait in memory
+	appending int64 // rows from this Seq on are being committed; never: none
+	held      int   // bytes of rows that wait in memory
 	tokens    uint64
 	nextReap  int64
 	reading   bool
@@ -88,7 +83,9 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		backend:   backend,
 		cfg:       cfg,
 		start:     time.Now(),
-		leader:    make(chan struct{}, 1),
+		queue:     queue{leader: make(chan struct{}, 1)},
+		settles:   queue{leader: make(chan struct{}, 1)},
+		appending: never,
 		lanes:     map[string]*lane{},
 		rows:      map[int64]*row{},
 		graveyard: map[int64]struct{}{},
@@ -97,6 +94,7 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		tokens:    rand.Uint64() >> 16, // an earlier store's receipts mean nothing here
 	}
 	s.partial, _ = backend.(Partial)
+	_, s.parallel = backend.(Parallel)
 	loaded, err := backend.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -163,12 +161,14 @@ func (s *Store) killClosed(ctx context.Context) error {
 // Close waits for what is under way and refuses what comes. It does not close
 // the backend.
 func (s *Store) Close() {
-	s.leader <- struct{}{}
+	s.queue.leader <- struct{}{}
+	s.settles.leader <- struct{}{}
 	s.mu.Lock()
 	s.closed = true
 	s.wakeAll()
 	s.mu.Unlock()
-	<-s.leader
+	<-s.settles.leader
+	<-s.queue.leader
 	s.reads.Wait()
 }
 
