@@ -135,12 +135,9 @@ func (s *Store) runOnce(ctx context.Context, ops []operation, sole bool) error {
 	}
 	var spilled []*row
 	var washed []*lane
-	b.Low = min(s.low(), s.appending)
+	b.Low = s.low() // what is being appended comes under a greater Seq
 	if sole {
 		spilled, washed = s.stragglers(b), s.wash(b)
-	}
-	if len(b.Append) > 0 { // they come under a Seq from here
-		s.appending = s.nextSeq
 	}
 	empty := len(b.Append)+len(b.Settle)+len(b.Spill)+len(b.Lanes)+len(b.Kill)+len(b.Edit) == 0
 	s.mu.Unlock()
@@ -158,9 +155,6 @@ func (s *Store) runOnce(ctx context.Context, ops []operation, sole bool) error {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(b.Append) > 0 {
-		s.appending = never
-	}
 	if err != nil {
 		if errors.Is(err, delivery.ErrOwned) && s.failed == nil { // what it holds is another's by now
 			s.failed = err

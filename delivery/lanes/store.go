@@ -54,8 +54,7 @@ type Store struct {
 	thirst    []*lane // lanes whose rows should be read
 	young     []*row  // held rows that are not indexed, oldest first
 	nextSeq   int64
-	appending int64 // rows from this Seq on are being committed; never: none
-	held      int   // bytes of rows that wait in memory
+	held      int // bytes of rows that wait in memory
 	tokens    uint64
 	nextReap  int64
 	reading   bool
@@ -85,7 +84,6 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		start:     time.Now(),
 		queue:     queue{leader: make(chan struct{}, 1)},
 		settles:   queue{leader: make(chan struct{}, 1)},
-		appending: never,
 		lanes:     map[string]*lane{},
 		rows:      map[int64]*row{},
 		graveyard: map[int64]struct{}{},
