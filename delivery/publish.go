@@ -25,14 +25,55 @@ type Published struct {
 // right: an event that the store remembers is answered as the first time and
 // sends nothing new.
 func (e *Engine) Publish(ctx context.Context, events ...Event) ([]Published, error) {
+	return e.PublishIn(ctx, own{e}, events...)
+}
+
+// An Outbox is a transaction of the caller's: what is published there is
+// delivered if it commits. Stores on SQL databases make one.
+type Outbox interface {
+	// Match and Get are as in [registry.Registry], as the transaction sees it.
+	Match(ctx context.Context, t registry.Topic) ([]registry.Subscription, error)
+	Get(ctx context.Context, id string) (registry.Subscription, error)
+	// Event is as in [Browser].
+	Event(ctx context.Context, eventID string) (n int, known bool, err error)
+	// Enqueue stores deliveries with the transaction, MaxBatch at most.
+	Enqueue(ctx context.Context, ds ...Delivery) error
+}
+
+// PublishIn is [Engine.Publish] into an outbox: nothing is durable, or sent,
+// before its transaction commits. Call [Engine.Wake] then, so that it is sent at
+// once.
+func (e *Engine) PublishIn(ctx context.Context, o Outbox, events ...Event) ([]Published, error) {
 	begin := time.Now()
 	ctx = e.trace.publishStart(ctx, events)
-	out, err := e.publish(ctx, events)
+	out, err := e.publish(ctx, o, events)
 	e.trace.publishDone(ctx, PublishDone{Published: out, Took: time.Since(begin), Err: err})
 	return out, err
 }
 
-func (e *Engine) publish(ctx context.Context, events []Event) ([]Published, error) {
+// own is the outbox of the engine's own store.
+type own struct{ *Engine }
+
+func (o own) Match(ctx context.Context, t registry.Topic) ([]registry.Subscription, error) {
+	return o.reg.Match(ctx, t)
+}
+
+func (o own) Get(ctx context.Context, id string) (registry.Subscription, error) {
+	return o.reg.Get(ctx, id)
+}
+
+func (o own) Event(ctx context.Context, eventID string) (int, bool, error) {
+	if b, ok := o.store.(Browser); ok {
+		return b.Event(ctx, eventID)
+	}
+	return 0, false, nil // delivery IDs alone make a repeat harmless
+}
+
+func (o own) Enqueue(ctx context.Context, ds ...Delivery) error {
+	return o.store.Enqueue(ctx, time.Time{}, ds...)
+}
+
+func (e *Engine) publish(ctx context.Context, o Outbox, events []Event) ([]Published, error) {
 	now := e.cfg.Now()
 	out := make([]Published, len(events))
 	ds := make([]Delivery, 0, len(events))
@@ -51,7 +92,7 @@ func (e *Engine) publish(ctx context.Context, events []Event) ([]Published, erro
 		}
 		out[i].EventID = ev.ID
 		if given {
-			n, known, err := e.remembered(ctx, ev.ID)
+			n, known, err := remembered(ctx, o, ev.ID)
 			if err != nil {
 				return nil, err
 			}
@@ -63,7 +104,7 @@ func (e *Engine) publish(ctx context.Context, events []Event) ([]Published, erro
 				continue
 			}
 		}
-		subs, err := e.subscribers(ctx, &ev)
+		subs, err := subscribers(ctx, o, &ev)
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +133,7 @@ func (e *Engine) publish(ctx context.Context, events []Event) ([]Published, erro
 		out[i].Deliveries = len(subs)
 	}
 	for part := range steps(ds) {
-		if err := e.store.Enqueue(ctx, time.Time{}, part...); err != nil {
+		if err := o.Enqueue(ctx, part...); err != nil {
 			return nil, err
 		}
 	}
@@ -119,20 +160,16 @@ func (e *Engine) check(ev *Event) *Error {
 	return nil
 }
 
-func (e *Engine) remembered(ctx context.Context, eventID string) (int, bool, error) {
-	b, ok := e.store.(Browser)
-	if !ok {
-		return 0, false, nil // delivery IDs alone make a repeat harmless
-	}
-	n, known, err := b.Event(ctx, eventID)
+func remembered(ctx context.Context, o Outbox, eventID string) (int, bool, error) {
+	n, known, err := o.Event(ctx, eventID)
 	if err != nil || !known || n < MaxBatch {
 		return n, known, err
 	}
-	_, begun, err := b.Event(ctx, stepsBegin(eventID))
+	_, begun, err := o.Event(ctx, stepsBegin(eventID))
 	if err != nil || !begun {
 		return n, known, err
 	}
-	_, known, err = b.Event(ctx, stepsEnd(eventID)) // if not, some steps are missing
+	_, known, err = o.Event(ctx, stepsEnd(eventID)) // if not, some steps are missing
 	return n, known, err
 }
 
@@ -180,11 +217,11 @@ func count(ds []Delivery, eventID string) (n int, known bool) {
 	return n, known
 }
 
-func (e *Engine) subscribers(ctx context.Context, ev *Event) ([]registry.Subscription, error) {
+func subscribers(ctx context.Context, o Outbox, ev *Event) ([]registry.Subscription, error) {
 	if ev.To == "" {
-		return e.reg.Match(ctx, registry.Topic{Dialect: ev.Dialect, Tenant: ev.Tenant, Scope: ev.Scope, Type: ev.Type})
+		return o.Match(ctx, registry.Topic{Dialect: ev.Dialect, Tenant: ev.Tenant, Scope: ev.Scope, Type: ev.Type})
 	}
-	sub, err := e.reg.Get(ctx, ev.To)
+	sub, err := o.Get(ctx, ev.To)
 	if err != nil {
 		return nil, err
 	}
