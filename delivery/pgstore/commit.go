@@ -1,0 +1,346 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
+	"github.com/ringback-go/ringback/delivery/lanes"
+)
+
+// Commit implements [lanes.Backend]. All of a batch goes in one round trip, as
+// one transaction; the row of tally makes sure that it happens once.
+func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	if err := r.postpone(ctx, b); err != nil {
+		return fmt.Errorf("pgstore: commit: %w", err)
+	}
+	batch, again, err := r.begin(ctx, b)
+	if err != nil {
+		return fmt.Errorf("pgstore: commit: %w", err)
+	}
+	c := &commit{rows: r, b: b, batch: batch}
+	c.collect()
+	err = c.send(ctx)
+	if again && violates(err, "23505", "tally_pkey") { // it went through the first time
+		err = c.recall(ctx)
+	}
+	switch {
+	case err == nil && c.stored < c.fresh:
+		if err = c.findDuplicates(ctx); err != nil { // stored, but what was is not known
+			return fmt.Errorf("pgstore: commit: %w: %w", delivery.ErrUnknown, err)
+		}
+	case violates(err, "23502", ""): // no engine
+		err = fmt.Errorf("%w: its engine's row is gone", delivery.ErrOwned)
+	case err != nil && (again || undecided(err)):
+		return fmt.Errorf("pgstore: commit: %w: %w", delivery.ErrUnknown, err)
+	}
+	r.ended(b)
+	if err != nil {
+		return fmt.Errorf("pgstore: commit: %w", err)
+	}
+	for low := r.low.Load(); low < b.Low && !r.low.CompareAndSwap(low, b.Low); low = r.low.Load() {
+	}
+	if len(c.posts.shard) > 0 {
+		r.posted()
+	}
+	return nil
+}
+
+// violates reports whether the server refused a statement with a code, for a
+// constraint if one is named.
+func violates(err error, code, constraint string) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == code && (constraint == "" || pg.ConstraintName == constraint)
+}
+
+// undecided reports whether what was sent may have been committed all the same.
+func undecided(err error) bool {
+	if errors.Is(err, lanes.ErrElsewhere) || pgconn.SafeToRetry(err) {
+		return false
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return !ok || pg.Severity == "FATAL" || pg.SeverityUnlocalized == "FATAL"
+}
+
+// commit is one transaction under way: the batch in columns.
+type commit struct {
+	*rows
+
+	b             *lanes.Batch
+	batch         int64
+	fresh, stored int // rows to append, and appended
+
+	deliveries struct {
+		seq, due, expires []int64
+		id, lane          []string
+		shard             []int16
+		data              [][]byte
+	}
+	outcomes struct {
+		seq      []int64
+		state    []int16
+		attempts []int32
+		data     [][]byte
+		fresh    []bool
+	}
+	attempts struct {
+		seq    []int64
+		number []int32
+		data   [][]byte
+	}
+	waits, keyed waiting
+	unwait       []int64
+	ended        struct {
+		lane []string
+		key  [][]byte
+	}
+	posts posts
+	takes struct {
+		xid []string
+		id  []int64
+	}
+	settles map[string]*lanes.Settle // of rows with a key, by lane and key
+	appends map[int64]*lanes.Append  // of rows with a key
+}
+
+// waiting are rows to be indexed.
+type waiting struct {
+	seq, due, expires []int64
+	shard             []int16
+	lane              []string
+	key               [][]byte
+	retry, fresh      []bool
+	attempts, tries   []int32
+}
+
+func (w *waiting) add(row *lanes.Row, due int64, attempts, tries int, fresh bool) {
+	lane := row.Delivery.LaneName()
+	w.seq, w.due, w.expires = append(w.seq, row.Seq), append(w.due, due), append(w.expires, row.Expires)
+	w.shard, w.lane, w.key = append(w.shard, shardOf(lane)), append(w.lane, lane), append(w.key, []byte(row.Delivery.Key))
+	w.retry, w.fresh = append(w.retry, attempts > 0), append(w.fresh, fresh)
+	w.attempts, w.tries = append(w.attempts, int32(attempts)), append(w.tries, int32(tries))
+}
+
+func (w *waiting) args() []any {
+	return []any{w.seq, w.shard, w.lane, w.key, w.retry, w.due, w.attempts, w.tries, w.expires}
+}
+
+// collect turns the batch into columns.
+func (c *commit) collect() {
+	for _, a := range c.b.Append {
+		c.append(a)
+	}
+	for _, st := range c.b.Settle {
+		c.settle(st)
+	}
+	for _, row := range c.b.Spill {
+		c.waits.add(row, row.Due, row.Attempts, row.Tries, false)
+	}
+}
+
+func (c *commit) append(a *lanes.Append) {
+	if a.Source != nil {
+		s := a.Source.(source) //nolint:forcetypeassert // fold gave it
+		c.takes.xid, c.takes.id = append(c.takes.xid, s.xid), append(c.takes.id, s.id)
+	}
+	d := a.Delivery
+	data := rowcodec.AppendDelivery(nil, d, rowcodec.Times{Due: a.Due, Expires: a.Expires})
+	if a.Elsewhere {
+		c.posts.deliver(d, data)
+		return
+	}
+	c.fresh++
+	t := &c.deliveries
+	t.seq, t.due, t.expires = append(t.seq, a.Seq), append(t.due, a.Due), append(t.expires, a.Expires)
+	lane := d.LaneName()
+	t.id, t.lane, t.shard, t.data = append(t.id, d.ID), append(t.lane, lane), append(t.shard, shardOf(lane)), append(t.data, data)
+	switch {
+	case d.SubscriptionID == "":
+		c.end(a.Seq, stateMarker, 0, []byte{}, true)
+	case a.Dead != "":
+		c.end(a.Seq, stateDead, 0, rowcodec.AppendOutcome(nil, a.Dead, nil), true)
+	case d.Key != "":
+		c.keyed.add(&a.Row, a.Due, a.Attempts, a.Tries, true)
+		if c.appends == nil {
+			c.appends = map[int64]*lanes.Append{}
+		}
+		c.appends[a.Seq] = a
+	case a.Index:
+		c.waits.add(&a.Row, a.Due, a.Attempts, a.Tries, true)
+	}
+}
+
+func (c *commit) end(seq int64, state int16, attempts int, data []byte, fresh bool) {
+	t := &c.outcomes
+	t.seq, t.state, t.attempts = append(t.seq, seq), append(t.state, state), append(t.attempts, int32(attempts))
+	t.data, t.fresh = append(t.data, data), append(t.fresh, fresh)
+}
+
+func (c *commit) settle(st *lanes.Settle) {
+	switch st.Result {
+	case delivery.Done, delivery.GiveUp:
+		state := int16(stateDelivered)
+		if st.Result == delivery.GiveUp {
+			state = stateDead
+		}
+		c.end(st.Seq, state, st.NewAttempts, rowcodec.AppendOutcome(nil, st.Reason, st.Attempt), false)
+		if st.Indexed {
+			c.unwait = append(c.unwait, st.Seq)
+		}
+		if key := st.Delivery.Key; key != "" {
+			lane := st.Delivery.LaneName()
+			if c.settles == nil {
+				c.settles = map[string]*lanes.Settle{}
+			}
+			c.settles[lane+"\x00"+key] = st
+			c.ended.lane, c.ended.key = append(c.ended.lane, lane), append(c.ended.key, []byte(key))
+		}
+	case delivery.Retry, delivery.Release:
+		if st.Attempt != nil {
+			t := &c.attempts
+			t.seq, t.number = append(t.seq, st.Seq), append(t.number, int32(st.Attempt.Number))
+			t.data = append(t.data, rowcodec.AppendAttempt(nil, st.Attempt))
+		}
+		c.waits.add(&st.Row, st.NewDue, st.NewAttempts, st.NewTries, false)
+	}
+}
+
+// send commits the batch. Edits need to look before they change something.
+func (c *commit) send(ctx context.Context) error {
+	if len(c.b.Edit) == 0 {
+		return c.pool.SendBatch(ctx, c.statements()).Close()
+	}
+	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		if err := tx.SendBatch(ctx, c.statements()).Close(); err != nil {
+			return err
+		}
+		return c.edits(ctx, tx)
+	})
+}
+
+// statements is the transaction, in the order of the batch's fields.
+func (c *commit) statements() *pgx.Batch {
+	q := &pgx.Batch{}
+	if c.lenient || c.looks() {
+		q.Queue(c.sql.settings)
+	}
+	d, o := &c.deliveries, &c.outcomes
+	q.Queue(c.sql.store, c.engine, c.batch, d.seq, d.id, d.shard, d.lane, d.due, d.expires, d.data,
+		c.b.Now, o.seq, o.state, o.attempts, o.data, o.fresh).QueryRow(func(row pgx.Row) error { return row.Scan(&c.stored) })
+	if len(c.takes.id) > 0 {
+		q.Queue(c.sql.take, c.takes.xid, c.takes.id)
+	}
+	if len(c.posts.shard) > 0 {
+		q.Queue(c.sql.post, c.posts.args()...)
+	}
+	if len(c.keyed.seq) > 0 {
+		q.Queue(c.sql.keyed, c.keyed.args()...).Query(c.readHidden)
+	}
+	if len(c.attempts.seq) > 0 {
+		q.Queue(c.sql.attempts, c.attempts.seq, c.attempts.number, c.attempts.data)
+	}
+	if len(c.waits.seq) > 0 {
+		q.Queue(c.sql.wait, append(c.waits.args(), c.waits.fresh)...)
+	}
+	if len(c.unwait) > 0 {
+		q.Queue(c.sql.unwait, c.unwait)
+	}
+	if len(c.ended.key) > 0 {
+		q.Queue(c.sql.reveal, c.ended.lane, c.ended.key).Query(c.readNext)
+	}
+	c.laneRows(q)
+	for _, k := range c.b.Kill {
+		except := make([]int64, 0, len(k.Except))
+		for seq := range k.Except {
+			except = append(except, seq)
+		}
+		q.Queue(c.sql.kill, k.Lane, shardOf(k.Lane), except, min(k.Limit, 1<<30), c.b.Now, rowcodec.AppendOutcome(nil, k.Reason, nil), c.engine, c.batch).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&k.Killed) })
+	}
+	return q
+}
+
+// looks reports whether the batch does more than to append.
+func (c *commit) looks() bool {
+	return len(c.takes.id)+len(c.keyed.seq)+len(c.waits.seq)+len(c.unwait)+len(c.ended.key)+len(c.b.Lanes)+len(c.b.Kill)+len(c.b.Edit) > 0
+}
+
+// laneRows stores lanes' states, the last one of each.
+func (c *commit) laneRows(q *pgx.Batch) {
+	if len(c.b.Lanes) == 0 {
+		return
+	}
+	last := make(map[string]lanes.LaneRow, len(c.b.Lanes))
+	for _, l := range c.b.Lanes {
+		last[l.Lane] = l
+	}
+	var drop []string
+	t := struct {
+		name, reason                 []string
+		shard, mode                  []int16
+		inFlight, failures, throttle []int32
+		perSecond                    []float64
+		notBefore, failing           []int64
+		warned                       []bool
+	}{}
+	for name, l := range last {
+		if l.IsDefault() {
+			drop = append(drop, name)
+			continue
+		}
+		t.name, t.reason, t.warned = append(t.name, name), append(t.reason, l.Reason), append(t.warned, l.Warned)
+		t.shard, t.mode = append(t.shard, shardOf(name)), append(t.mode, int16(l.Mode))
+		t.inFlight = append(t.inFlight, int32(min(l.MaxInFlight, 1<<30)))
+		t.failures, t.throttle = append(t.failures, int32(min(l.Failures, 1<<30))), append(t.throttle, int32(min(l.Throttle, 1<<30)))
+		t.perSecond, t.notBefore, t.failing = append(t.perSecond, l.PerSecond), append(t.notBefore, l.NotBefore), append(t.failing, l.FailingSince)
+	}
+	if len(t.name) > 0 {
+		q.Queue(c.sql.setLanes, t.name, t.shard, t.mode, t.reason, t.inFlight, t.perSecond, t.notBefore, t.failures, t.throttle, t.failing, t.warned)
+	}
+	if len(drop) > 0 {
+		q.Queue(c.sql.dropLanes, drop)
+	}
+}
+
+func (c *commit) readHidden(rs pgx.Rows) error {
+	var seq int64
+	var hidden bool
+	_, err := pgx.ForEachRow(rs, []any{&seq, &hidden}, func() error {
+		c.appends[seq].Hidden = hidden
+		return nil
+	})
+	return err
+}
+
+// readNext takes what the ended rows of a key had hidden.
+func (c *commit) readNext(rs pgx.Rows) error {
+	for rs.Next() {
+		row, err := scanRow(rs)
+		if err != nil {
+			return err
+		}
+		if st := c.settles[row.Delivery.LaneName()+"\x00"+row.Delivery.Key]; st != nil {
+			st.Next = row
+		}
+	}
+	return rs.Err()
+}
+
+func scanRow(rs pgx.Row) (*lanes.Row, error) {
+	row := &lanes.Row{}
+	var id string
+	var data []byte
+	if err := rs.Scan(&row.Seq, &row.Due, &row.Attempts, &row.Tries, &row.Expires, &id, &data); err != nil {
+		return nil, err
+	}
+	var err error
+	row.Delivery, _, err = rowcodec.Delivery(id, data)
+	return row, err
+}

@@ -1,0 +1,290 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
+	"github.com/ringback-go/ringback/delivery/lanes"
+)
+
+// Kinds of rows in the inbox.
+const (
+	inboxDelivery = 1 // name: the delivery's ID, data: rowcodec's
+	inboxLane     = 2 // name: the lane, data: a delivery.LaneState in JSON
+	inboxRetry    = 3 // name: the delivery's ID, to be retried now
+	inboxCancel   = 4 // name: the delivery's ID, to be canceled
+)
+
+// posts are rows for the inbox, in columns.
+type posts struct {
+	shard, kind []int16
+	name, lane  []string
+	key, data   [][]byte
+}
+
+func (p *posts) args() []any { return []any{p.shard, p.kind, p.name, p.lane, p.key, p.data} }
+
+func (p *posts) add(kind int16, shard int16, name, lane, key string, data []byte) {
+	p.kind, p.shard = append(p.kind, kind), append(p.shard, shard)
+	p.name, p.lane, p.key, p.data = append(p.name, name), append(p.lane, lane), append(p.key, []byte(key)), append(p.data, data)
+}
+
+func (p *posts) deliver(d *delivery.Delivery, data []byte) {
+	lane := d.LaneName()
+	shard := shardOf(lane)
+	if lane == "" { // a marker: whoever takes it
+		shard = shardOf(d.ID)
+	}
+	p.add(inboxDelivery, shard, d.ID, lane, d.Key, data)
+}
+
+// source is where an inbox row stands.
+type source struct {
+	xid string
+	id  int64
+}
+
+// letter is a row of the inbox as it was read.
+type letter struct {
+	source
+
+	kind int16
+	name string
+	data []byte
+}
+
+// reader takes what others leave in the inbox for the shards of one member. It
+// reads what was not visible when it looked before: transactions that were
+// running then, and those that began later. So it waits for none of them,
+// passes none over and need not walk over what was taken.
+type reader struct {
+	rows  *rows
+	store *lanes.Store
+	sql   *letters
+	log   *slog.Logger
+	xmax  string   // of the snapshot before; empty: read all that is there
+	xip   []string // running at that time
+
+	mu     sync.Mutex
+	whole  bool        // all is to be read again: some is this member's that was not
+	behind atomic.Bool // how lanes are served may be about to change; set under mu
+}
+
+// letters are the statements of a reader. The first columns are those of a
+// letter.
+type letters struct{ snapshot, all, lanes, cancels, diff, left, leftNames, lane, where string }
+
+func (s schema) letters() letters {
+	const columns = `SELECT i.xid::text, i.id, i.kind, i.name, i.data FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND `
+	return letters{
+		snapshot: `SELECT pg_snapshot_xmax(s)::text, ARRAY(SELECT pg_snapshot_xip(s)::text) FROM pg_current_snapshot() s`,
+		all:      s.sql(columns + `(i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
+		lanes:    s.sql(columns + `i.kind = 2 AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
+		cancels:  s.sql(`SELECT EXISTS (SELECT FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND i.kind = 4)`),
+		diff: s.sql(`SELECT * FROM (
+			(` + columns + `i.xid >= $5::text::xid8 AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4)
+			UNION ALL
+			(` + columns + `i.xid = ANY($6::text[]::xid8[]) AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4)) l
+			ORDER BY l.xid::xid8, l.id LIMIT $4`),
+		// Somebody is there to take what is left.
+		left: s.sql(`SELECT EXISTS (SELECT FROM unnest($1::text[]::xid8[], $2::bigint[]) AS u (xid, id) JOIN @.inbox i ON i.xid = u.xid AND i.id = u.id)
+			AND EXISTS (SELECT FROM @.engine WHERE expires > clock_timestamp())`),
+		leftNames: s.sql(`SELECT EXISTS (SELECT FROM @.inbox i WHERE i.name = ANY($1::text[]) AND i.kind = 1)
+			AND EXISTS (SELECT FROM @.engine WHERE expires > clock_timestamp())`),
+		lane: s.sql(`SELECT u.name, l.mode, l.reason, l.max_in_flight, l.per_second, l.not_before, l.failures, l.throttle, l.failing_since,
+				EXISTS (SELECT FROM @.inbox i WHERE i.name = u.name AND i.kind = 2)
+			FROM unnest($1::text[]) AS u (name) LEFT JOIN @.lane l ON l.name = u.name`),
+		where: s.sql(`SELECT d.id, d.lane, false AS queued, EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) FROM @.delivery d WHERE d.id = ANY($1::text[])
+			UNION ALL SELECT i.name, i.lane, true, false FROM @.inbox i WHERE i.name = ANY($1::text[]) AND i.kind = 1 ORDER BY queued`),
+	}
+}
+
+// page is how many letters are read at once; each may hold a body.
+const page = delivery.MaxBatch
+
+// gained has everything read that lies there, since some of it is new to this
+// member though it is old. Until it is known how lanes are to be served, nothing
+// may be leased.
+func (r *reader) gained() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.whole = true
+	r.behind.Store(true)
+}
+
+// kept has everything read again: a shard stays after all, and its letters were
+// passed over while it was about to leave.
+func (r *reader) kept() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.whole = true
+}
+
+// begin reports whether all is to be read.
+func (r *reader) begin() (whole bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	whole = r.whole || r.xmax == ""
+	r.whole = false
+	return whole
+}
+
+// knowsLanes lets leases begin, unless more was gained meanwhile.
+func (r *reader) knowsLanes() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.behind.Store(r.whole)
+}
+
+// read takes in all that there is to take and reports whether there was any.
+func (r *reader) read(ctx context.Context) (some bool, err error) {
+	whole := r.begin()
+	defer func() {
+		if err != nil && whole {
+			r.kept()
+		}
+	}()
+	var xmax string
+	var xip []string
+	// What commits after this snapshot is found the next time.
+	if err := r.rows.reading(ctx, r.sql.snapshot, nil, func(rs pgx.Rows) error { return rs.Scan(&xmax, &xip) }); err != nil {
+		return false, err
+	}
+	if whole {
+		some, err = r.readWhole(ctx)
+	} else {
+		some, err = r.pages(ctx, r.take, r.sql.diff, r.xmax, r.xip)
+	}
+	if err == nil {
+		r.xmax, r.xip = xmax, xip
+	}
+	return some, err
+}
+
+// errKills says that a letter makes deliveries dead, so that none of those that
+// were left before it may be leased.
+var errKills = errors.New("pgstore: a letter kills")
+
+// readWhole reads all that lies there. How lanes are served comes first, since
+// there may be much else; unless some of that is to be dead.
+func (r *reader) readWhole(ctx context.Context) (some bool, err error) {
+	var cancels bool
+	err = r.rows.reading(ctx, r.sql.cancels, []any{r.rows.mine()}, func(rs pgx.Rows) error { return rs.Scan(&cancels) })
+	if err != nil {
+		return false, err
+	}
+	if !cancels {
+		_, err = r.pages(ctx, func(_ context.Context, got []letter) error {
+			for _, l := range got {
+				if st, err := readLaneState(l.data); err != nil || st.Mode == delivery.LaneClosed {
+					return errors.Join(errKills, err)
+				}
+			}
+			return nil
+		}, r.sql.lanes)
+	}
+	switch {
+	case cancels, errors.Is(err, errKills):
+	case err != nil:
+		return false, err
+	default:
+		if _, err := r.pages(ctx, r.take, r.sql.lanes); err != nil {
+			return false, err
+		}
+		r.knowsLanes()
+	}
+	if some, err = r.pages(ctx, r.take, r.sql.all); err == nil {
+		r.knowsLanes()
+	}
+	return some, err
+}
+
+// pages has what a query finds taken, page by page.
+func (r *reader) pages(ctx context.Context, take func(context.Context, []letter) error, query string, more ...any) (some bool, err error) {
+	after := source{xid: "0"}
+	for {
+		var got []letter
+		args := append([]any{r.rows.mine(), after.xid, after.id, page}, more...)
+		err := r.rows.reading(ctx, query, args, func(rs pgx.Rows) error {
+			var l letter
+			err := rs.Scan(&l.xid, &l.id, &l.kind, &l.name, &l.data)
+			got = append(got, l)
+			return err
+		})
+		if err == nil {
+			err = take(ctx, got)
+		}
+		if err != nil {
+			return some, err
+		}
+		some = some || len(got) > 0
+		if len(got) < page {
+			return some, nil
+		}
+		after = got[len(got)-1].source
+	}
+}
+
+// take does what letters say, in their order; deliveries that stand together in
+// one commit.
+func (r *reader) take(ctx context.Context, got []letter) error {
+	var fold []lanes.Incoming
+	flush := func() error {
+		err := r.store.Fold(ctx, fold...)
+		fold = fold[:0:0]
+		return err
+	}
+	for _, l := range got {
+		if l.kind == inboxDelivery {
+			d, t, err := rowcodec.Delivery(l.name, l.data)
+			if err != nil {
+				return err
+			}
+			fold = append(fold, lanes.Incoming{Row: lanes.Row{Delivery: d, Due: t.Due, Expires: t.Expires}, Source: l.source})
+			continue
+		}
+		if err := flush(); err != nil {
+			return err
+		}
+		if err := r.obey(ctx, l); err != nil {
+			return err
+		}
+	}
+	return flush()
+}
+
+// obey does what another process wants done with a lane or a delivery. A lane
+// that left meanwhile is its new owner's to look after.
+func (r *reader) obey(ctx context.Context, l letter) error {
+	var err error
+	switch l.kind {
+	case inboxLane:
+		var st delivery.LaneState
+		if st, err = readLaneState(l.data); err == nil {
+			err = r.store.SetLanes(ctx, time.Time{}, st)
+		}
+	case inboxRetry:
+		err = r.store.RetryNow(ctx, time.Time{}, l.name)
+	case inboxCancel:
+		err = r.store.Cancel(ctx, time.Time{}, l.name)
+	default:
+		r.log.LogAttrs(ctx, slog.LevelError, "pgstore: a newer program's letter dropped", slog.Int("kind", int(l.kind)))
+	}
+	switch {
+	case errors.Is(err, lanes.ErrElsewhere):
+		return nil
+	case errors.Is(err, delivery.ErrNotFound), errors.Is(err, delivery.ErrSettled): // it is done, if not as wished
+	case err != nil:
+		return err
+	}
+	_, err = r.rows.pool.Exec(ctx, r.rows.sql.take, []string{l.xid}, []int64{l.id})
+	return err
+}

@@ -1,0 +1,424 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
+)
+
+// member is this process as one of those that deliver: an engine row that is
+// kept alive, and the lanes of the shards that name it.
+type member struct {
+	*Store
+
+	id     int64
+	rows   *rows
+	lanes  *lanes.Store
+	reader *reader
+	living context.Context //nolint:containedctx // ends with the membership, its cause says why
+	fail   context.CancelCauseFunc
+
+	alive atomic.Int64  // ns since the store was opened, when the last sign of life was sent
+	kick  chan struct{} // the inbox should be looked at
+	shift chan struct{} // so should the shards
+
+	unclean  bool          // lanes may be half closed
+	patience time.Duration // how long attempts are waited for before another shard is tried
+}
+
+var errLost = errors.New("pgstore: another process took over what this one held")
+
+// Run takes a share of the work until ctx ends, and then gives it back. What
+// goes wrong meanwhile is logged and tried again. An engine runs it; without it
+// the store only takes what others will deliver. One Run at a time.
+func (s *Store) Run(ctx context.Context) error {
+	if !s.running.CompareAndSwap(false, true) {
+		return errors.New("pgstore: Run is under way already")
+	}
+	defer s.running.Store(false)
+	const pauseMin, pauseMax = 50 * time.Millisecond, 5 * time.Second
+	pause := pauseMin
+	for ctx.Err() == nil {
+		begin := time.Now()
+		err := s.belong(ctx)
+		if ctx.Err() != nil {
+			return err
+		}
+		s.log.LogAttrs(ctx, slog.LevelError, "pgstore: out of service, trying again", slog.Any("error", err))
+		if pause = min(2*pause, pauseMax); time.Since(begin) > s.cfg.Expiry {
+			pause = pauseMin
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// belong is one membership, from joining to leaving.
+func (s *Store) belong(ctx context.Context) error {
+	m, err := s.join(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil //nolint:nilerr // ended before it began
+	}
+	if err != nil {
+		return fmt.Errorf("pgstore: joining: %w", err)
+	}
+	err = m.serve(ctx)
+	m.fail(err)
+	s.setMember(nil)
+	m.lanes.Close()
+	// What this process held is free at once if the database is there. The pool
+	// may be closed when Run returns.
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Expiry)
+	defer cancel()
+	leave := s.bury(leaving, m.id, false)
+	if leave == nil {
+		s.bell.news.Or(int32(newsShards | newsInbox))
+		leave = s.bell.tell(leaving)
+	}
+	if leave != nil {
+		err = errors.Join(err, fmt.Errorf("pgstore: leaving: %w", leave))
+	}
+	return err
+}
+
+func (s *Store) join(ctx context.Context) (*member, error) {
+	m := &member{Store: s, kick: make(chan struct{}, 1), shift: make(chan struct{}, 1)}
+	living, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	m.living, m.fail = living, end
+	m.rows = &rows{
+		pool: s.cfg.Pool, sql: &s.sql, edit: &s.edit, timeout: s.cfg.Expiry, lenient: s.lenient, idle: s.idle(),
+		posted: func() { s.bell.ring(newsInbox) }, failed: end,
+	}
+	m.alive.Store(int64(time.Since(s.opened)))
+	first, err := m.rows.nextBlock(ctx, s.cfg.Pool)
+	if err != nil {
+		return nil, err
+	}
+	var now time.Time
+	err = s.cfg.Pool.QueryRow(ctx, s.schema.sql(`INSERT INTO @.engine (name, expires, low)
+		VALUES ($1, clock_timestamp() + $2::interval, $3) RETURNING id, clock_timestamp()`), s.cfg.Name, s.cfg.Expiry, first).Scan(&m.id, &now)
+	if err != nil {
+		return nil, err
+	}
+	m.rows.engine, m.rows.next, m.rows.end = m.id, first, first+blockRows
+	m.rows.low.Store(first)
+	m.rows.birthday = lanes.Loaded{NextSeq: first, Now: now.UnixMicro(), Clock: true}
+	if m.lanes, err = lanes.Open(ctx, m.rows, s.cfg.Lanes); err != nil {
+		return nil, err
+	}
+	m.reader = &reader{rows: m.rows, store: m.lanes, sql: &s.letters, log: s.log}
+	if _, err := m.balance(ctx); err != nil {
+		return nil, errors.Join(err, s.bury(context.WithoutCancel(ctx), m.id, false))
+	}
+	s.setMember(m)
+	s.bell.ring(newsShards)
+	return m, nil
+}
+
+// serve works until ctx ends or the membership is lost.
+func (m *member) serve(ctx context.Context) error {
+	var wg sync.WaitGroup
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	wg.Go(func() { m.beats(work) })
+	wg.Go(func() { m.balances(work) })
+	wg.Go(func() { m.reads(work) })
+	wg.Go(func() { m.bell.serve(work, m.wake) })
+	if !m.cfg.NoListen {
+		wg.Go(func() { m.listen(work) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case <-m.living.Done():
+		err = context.Cause(m.living)
+	}
+	stop()
+	wg.Wait()
+	return err
+}
+
+// fresh reports whether what this member holds cannot be another's yet. Its own
+// clock decides, from before the last sign of life was sent.
+func (m *member) fresh() bool {
+	return time.Since(m.opened)-time.Duration(m.alive.Load()) < m.cfg.Expiry*4/5
+}
+
+// leases reports whether it may hand out work.
+func (m *member) leases() bool {
+	return m.fresh() && !m.reader.behind.Load() && m.living.Err() == nil
+}
+
+// beats gives signs of life. Missing ones end the membership.
+func (m *member) beats(ctx context.Context) {
+	tick := time.NewTicker(m.cfg.Expiry / 5)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		sent := time.Since(m.opened)
+		if err := m.beat(ctx); err == nil {
+			m.alive.Store(int64(sent))
+			continue
+		} else if errors.Is(err, errLost) {
+			m.fail(err)
+			return
+		} else if ctx.Err() == nil {
+			m.log.LogAttrs(ctx, slog.LevelWarn, "pgstore: no sign of life", slog.Any("error", err))
+		}
+		if time.Since(m.opened)-time.Duration(m.alive.Load()) > m.cfg.Expiry {
+			m.fail(errLost)
+			return
+		}
+	}
+}
+
+func (m *member) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.Expiry/2)
+	defer cancel()
+	tag, err := m.cfg.Pool.Exec(ctx, m.schema.sql(`UPDATE @.engine SET expires = clock_timestamp() + $2::interval, low = $3 WHERE id = $1`), m.id, m.cfg.Expiry, m.rows.low.Load())
+	if err == nil && tag.RowsAffected() == 0 {
+		err = errLost
+	}
+	return err
+}
+
+// reads looks at the inbox: when told to, soon after there was something, and
+// slowly otherwise.
+func (m *member) reads(ctx context.Context) {
+	pause := time.Duration(0)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.kick:
+			pause = 0
+		case <-timer.C:
+		}
+		some, err := m.reader.read(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, delivery.ErrOwned), errors.Is(err, delivery.ErrClosed):
+			m.fail(err)
+			return
+		case err != nil:
+			m.log.LogAttrs(ctx, slog.LevelError, "pgstore: cannot read the inbox", slog.Any("error", err))
+			pause = m.cfg.Poll
+		case some:
+			pause = 0
+		}
+		pause = min(max(2*pause, m.cfg.Poll/50), m.cfg.Poll)
+		timer.Reset(pause)
+	}
+}
+
+// balances sees to it that every shard has an engine, and each engine its share.
+func (m *member) balances(ctx context.Context) {
+	tick := time.NewTicker(m.cfg.Expiry / 5)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-m.shift:
+		}
+		changed, err := m.balance(ctx)
+		if err == nil && n%5 == 0 {
+			err = m.tidy(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, delivery.ErrOwned), errors.Is(err, delivery.ErrClosed):
+			m.fail(err)
+			return
+		case err != nil:
+			m.log.LogAttrs(ctx, slog.LevelError, "pgstore: cannot balance", slog.Any("error", err))
+		case changed:
+			m.bell.ring(newsShards)
+		}
+	}
+}
+
+// tidy keeps short what a takeover and a count have to read.
+func (m *member) tidy(ctx context.Context) error {
+	if err := m.lanes.Skip(ctx, m.rows.skip); err != nil {
+		return err
+	}
+	_, err := m.cfg.Pool.Exec(ctx, m.schema.sql(`WITH gone AS (DELETE FROM @.tally WHERE engine = $1 AND batch > 0 AND batch <= $2 RETURNING pending, delivered, dead)
+		INSERT INTO @.tally (engine, batch, pending, delivered, dead)
+		SELECT $1, 0, coalesce(sum(pending), 0), coalesce(sum(delivered), 0), coalesce(sum(dead), 0) FROM gone
+		ON CONFLICT (engine, batch) DO UPDATE SET pending = tally.pending + excluded.pending,
+			delivered = tally.delivered + excluded.delivered, dead = tally.dead + excluded.dead`), m.id, m.rows.decided())
+	return err
+}
+
+// balance takes or gives shards, and buries engines that are dead. It reports
+// whether others have something to do now.
+func (m *member) balance(ctx context.Context) (changed bool, err error) {
+	rs, err := m.cfg.Pool.Query(ctx, m.schema.sql(`SELECT id FROM @.engine WHERE expires < clock_timestamp() AND id <> $1`), m.id)
+	if err != nil {
+		return false, err
+	}
+	dead, err := pgx.CollectRows(rs, pgx.RowTo[int64])
+	if err != nil {
+		return false, err
+	}
+	for _, id := range dead {
+		if err := m.bury(ctx, id, true); err != nil { // one that cannot be buried holds up nothing else
+			m.log.LogAttrs(ctx, slog.LevelError, "pgstore: cannot take over from an engine that gave no sign of life", slog.Int64("engine", id), slog.Any("error", err))
+			continue
+		}
+		m.log.LogAttrs(ctx, slog.LevelWarn, "pgstore: an engine gave no sign of life, its shards are free", slog.Int64("engine", id))
+	}
+	var engines, here, free int
+	err = m.cfg.Pool.QueryRow(ctx, m.schema.sql(`SELECT (SELECT count(*) FROM @.engine),
+		(SELECT count(*) FROM @.shard WHERE engine = $1), (SELECT count(*) FROM @.shard WHERE engine IS NULL)`), m.id).Scan(&engines, &here, &free)
+	if err != nil {
+		return false, err
+	}
+	mine := m.rows.mine()
+	if engines == 0 || here < len(mine) {
+		return false, delivery.ErrOwned
+	}
+	if m.unclean {
+		if err := m.gain(ctx, 0); err != nil {
+			return false, err
+		}
+	}
+	fair := (shards + engines - 1) / engines
+	switch own := len(mine); {
+	case own < fair && (free > 0 || here > own):
+		return false, m.gain(ctx, min(fair-own, free+here-own))
+	case own > fair:
+		return m.give(ctx, mine, own-fair)
+	}
+	return false, nil
+}
+
+func (m *member) gain(ctx context.Context, n int) error {
+	err := m.lanes.Gain(ctx, func(ctx context.Context) (lanes.Loaded, error) {
+		if n == 0 {
+			return lanes.Loaded{}, nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, m.cfg.Expiry)
+		defer cancel()
+		l, gained, err := m.rows.gain(ctx, m.schema, n)
+		if len(gained) > 0 {
+			m.reader.gained()
+		}
+		return l, err
+	})
+	poke(m.kick)
+	m.unclean = err != nil
+	return err
+}
+
+// How long attempts are waited for: longer each time that none of the shards
+// could be freed, up to what attempts may last.
+const patienceMin, patienceMax = 300 * time.Millisecond, time.Minute
+
+// give frees n shards, preferably such as have nothing under way. It ends early
+// after a while, since an engine may have died meanwhile.
+func (m *member) give(ctx context.Context, mine []int16, n int) (gave bool, err error) {
+	rand.Shuffle(len(mine), func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
+	m.patience = max(m.patience, patienceMin)
+	begin := time.Now()
+	defer func() {
+		if m.patience = min(2*m.patience, patienceMax); gave {
+			m.patience = patienceMin
+		}
+	}()
+	for _, id := range mine {
+		if n == 0 || time.Since(begin) > m.cfg.Expiry/2 {
+			break
+		}
+		patience, cancel := context.WithTimeout(ctx, m.patience)
+		err := m.lanes.Leave(patience, lanes.Part{
+			Has: func(lane string) bool { return shardOf(lane) == id },
+			Own: func(own bool) {
+				if m.rows.owned[id].Store(own); own {
+					m.reader.kept()
+				}
+			},
+			Free: func(context.Context) error { return m.rows.free(context.WithoutCancel(ctx), m.schema, id) },
+		})
+		cancel()
+		switch {
+		case err == nil:
+			n--
+			gave = true
+		case patience.Err() == nil || ctx.Err() != nil:
+			return gave, err
+		}
+	}
+	return gave, nil
+}
+
+// idle has the server end a transaction whose process stands still: it would
+// keep others from burying it.
+func (s *Store) idle() string {
+	return fmt.Sprintf("set_config('idle_in_transaction_session_timeout', '%d', true)", s.cfg.Expiry.Milliseconds())
+}
+
+// bury ends an engine: what it held in memory alone is indexed, its shards are
+// free. If it must be dead for that, one that came alive again is left alone.
+func (s *Store) bury(ctx context.Context, id int64, dead bool) error {
+	return pgx.BeginFunc(ctx, s.cfg.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.sql.settings); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '3s', true), `+s.idle()); err != nil {
+			return err
+		}
+		var low int64
+		// A commit of the engine that is under way ends first; later ones find
+		// no row and fail.
+		err := tx.QueryRow(ctx, s.schema.sql(`SELECT low FROM @.engine WHERE id = $1 AND (expires < clock_timestamp() OR NOT $2::boolean) FOR UPDATE`), id, dead).Scan(&low)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, q := range []struct {
+			text string
+			args []any
+		}{
+			{`INSERT INTO @.waiting (seq, shard, lane, key, retry, due, attempts, tries, expires, hidden)
+				SELECT d.seq, d.shard, d.lane, '', false, d.due, 0, 0, d.expires, false FROM @.delivery d
+				WHERE d.seq >= $2 AND d.shard = ANY(ARRAY(SELECT id FROM @.shard WHERE engine = $1))
+				AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) AND NOT EXISTS (SELECT FROM @.waiting w WHERE w.seq = d.seq)`, []any{id, low}},
+			{`WITH gone AS (DELETE FROM @.tally WHERE engine = $1 RETURNING pending, delivered, dead)
+				INSERT INTO @.tally (engine, batch, pending, delivered, dead)
+				SELECT 0, $1, coalesce(sum(pending), 0), coalesce(sum(delivered), 0), coalesce(sum(dead), 0) FROM gone`, []any{id}},
+			{`UPDATE @.shard SET engine = NULL WHERE engine = $1`, []any{id}},
+			{`DELETE FROM @.engine WHERE id = $1`, []any{id}},
+		} {
+			if _, err := tx.Exec(ctx, s.schema.sql(q.text), q.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
