@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/ringback-go/ringback/dialect/ednapulse"
 	"github.com/ringback-go/ringback/dialect/smartbots"
 	"github.com/ringback-go/ringback/dialect/tencentchat"
@@ -22,7 +24,7 @@ import (
 // config is the configuration, checked as far as it can be without acting.
 type config struct {
 	listen     string
-	store      string // "memory:" or "sqlite:" and an absolute path
+	store      string // "memory:", "sqlite:" and an absolute path, or a URL
 	adminToken registry.Secret
 	secretKey  []byte // 32 bytes, or nil
 
@@ -70,7 +72,6 @@ func readConfig(path string) (*config, error) {
 	if _, _, err := net.SplitHostPort(c.listen); err != nil {
 		root.get("listen").fail(`takes an address and port, such as "127.0.0.1:8080"`)
 	}
-	c.readStore(root.get("store"), dir)
 	if token := root.get("admin_token"); token.set {
 		c.adminToken = registry.NewSecret(token.need("a string that is not empty; leave it out to switch /admin off"))
 	}
@@ -80,6 +81,7 @@ func readConfig(path string) (*config, error) {
 			key.fail("takes 32 bytes in base64")
 		}
 	}
+	c.readStore(root.get("store"), dir)
 	c.readOutbound(root.get("outbound"), dir)
 	c.readSmartBots(root.get("smartbots"))
 	c.readEdna(root.get("edna"))
@@ -89,7 +91,8 @@ func readConfig(path string) (*config, error) {
 }
 
 func (c *config) readStore(v value, dir string) {
-	s := v.need(`"memory:" or "sqlite:PATH"`)
+	const forms = `"memory:", "sqlite:PATH" or "postgres://…"`
+	s := v.need(forms)
 	switch scheme, rest, _ := strings.Cut(s, ":"); {
 	case s == "memory:":
 		c.store = s
@@ -98,8 +101,16 @@ func (c *config) readStore(v value, dir string) {
 			rest = filepath.Join(dir, rest)
 		}
 		c.store = "sqlite:" + rest
+	case isPostgres(s):
+		c.store = s
+		if _, err := pgxpool.ParseConfig(s); err != nil { // which may quote what it could not read
+			v.fail("is no connection string for PostgreSQL")
+		}
+		if c.secretKey == nil {
+			v.fail(`of this kind needs "secret_key", which all gateways on it share`)
+		}
 	default:
-		v.fail(`takes "memory:" or "sqlite:PATH" in this version`)
+		v.fail("takes " + forms + " in this version")
 	}
 }
 

@@ -20,25 +20,14 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
-	"github.com/ringback-go/ringback/delivery/lanes"
-	"github.com/ringback-go/ringback/delivery/memstore"
-	"github.com/ringback-go/ringback/delivery/sqlitestore"
 	"github.com/ringback-go/ringback/dialect/ednapulse"
 	"github.com/ringback-go/ringback/dialect/smartbots"
 	"github.com/ringback-go/ringback/dialect/standardwebhooks"
 	"github.com/ringback-go/ringback/dialect/tencentchat"
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/registry/egress"
-	"github.com/ringback-go/ringback/registry/sqlregistry"
 	"github.com/ringback-go/ringback/verify"
 )
-
-// store is what the gateway asks of a delivery store.
-type store interface {
-	delivery.Store
-	delivery.Browser
-	delivery.Operator
-}
 
 // gateway is the service and all that it is made of.
 type gateway struct {
@@ -53,6 +42,7 @@ type gateway struct {
 	handler  http.Handler
 	draining atomic.Bool
 	closers  []func() error
+	alone    func(context.Context, func() error) error // runs something that no other gateway does meanwhile
 
 	background background
 }
@@ -65,7 +55,7 @@ type options struct {
 
 // open builds the gateway: store, registry, engine, dialects, handlers.
 func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error) {
-	g := &gateway{cfg: cfg, log: slog.New(slog.NewJSONHandler(opt.logs, nil))}
+	g := &gateway{cfg: cfg, log: slog.New(slog.NewJSONHandler(opt.logs, nil)), alone: func(_ context.Context, f func() error) error { return f() }}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -136,7 +126,7 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 	if err != nil {
 		return nil, err
 	}
-	return g, g.reconcile(ctx)
+	return g, g.alone(ctx, func() error { return g.reconcile(ctx) })
 }
 
 // secret returns the key that seals secrets: the configuration's, the one
@@ -193,31 +183,6 @@ func randomKey() []byte {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails; it ends the program instead
 	return key
-}
-
-func (g *gateway) openStore(ctx context.Context, sealer registry.Sealer) (registry.Registry, codeStore, error) {
-	perLane := lanes.Config{MaxInFlight: g.cfg.slotsPerLane}
-	path, isFile := strings.CutPrefix(g.cfg.store, "sqlite:")
-	if !isFile {
-		s, err := memstore.Open(ctx, memstore.Config{Lanes: perLane})
-		g.store = s
-		return &registry.Memory{}, &memoryCodes{}, err
-	}
-	s, err := sqlitestore.Open(ctx, sqlitestore.Config{Path: path, Lanes: perLane})
-	if err != nil {
-		return nil, nil, err
-	}
-	g.store = s
-	g.closers = append(g.closers, s.Close)
-	reg, err := sqlregistry.New(sqlregistry.Config{Writer: s.Writer(), Reader: s.Reader(), Sealer: sealer})
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := reg.Migrate(ctx); err != nil {
-		return nil, nil, err
-	}
-	codes := &sqlCodes{db: s.Writer()}
-	return reg, codes, codes.migrate(ctx)
 }
 
 // reconcile brings the registrations up to what the configuration says: groups

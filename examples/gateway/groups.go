@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/ringback-go/ringback/dialect/smartbots"
 	"github.com/ringback-go/ringback/verify"
@@ -17,6 +20,8 @@ type code struct{ file, current verify.Digest }
 type codeStore interface {
 	load(ctx context.Context) (map[string]code, error)
 	save(ctx context.Context, groupID string, c code) error
+	// shared reports whether another gateway may change them.
+	shared() bool
 }
 
 // groups implements smartbots.Groups over the configured groups.
@@ -28,7 +33,11 @@ type groups struct {
 	byID   map[string]smartbots.Group
 	byName map[string]string
 	codes  map[string]code
+	read   time.Time // when codes were, if they are shared
 }
+
+// codesFor is how long a code counts that another gateway may have changed.
+const codesFor = time.Second
 
 func newGroups(ctx context.Context, list []groupConfig, key []byte, store codeStore) (*groups, error) {
 	stored, err := store.load(ctx)
@@ -66,11 +75,45 @@ func (g *groups) GroupByName(ctx context.Context, name string) (smartbots.Group,
 }
 
 // GroupByID implements smartbots.Groups.
-func (g *groups) GroupByID(_ context.Context, id string) (smartbots.Group, bool, error) {
+func (g *groups) GroupByID(ctx context.Context, id string) (smartbots.Group, bool, error) {
+	if err := g.refresh(ctx); err != nil {
+		return smartbots.Group{}, false, err
+	}
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	group, known := g.byID[id]
 	return group, known, nil
+}
+
+// refresh reads the codes again if another gateway may have changed them.
+func (g *groups) refresh(ctx context.Context) error {
+	if !g.store.shared() {
+		return nil
+	}
+	g.mu.RLock()
+	fresh := time.Since(g.read) < codesFor
+	g.mu.RUnlock()
+	if fresh {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Since(g.read) < codesFor {
+		return nil
+	}
+	begin := time.Now()
+	stored, err := g.store.load(ctx)
+	if err != nil {
+		return err
+	}
+	g.read = begin
+	for id, group := range g.byID {
+		if c, known := stored[id]; known {
+			group.Code = c.current
+			g.codes[id], g.byID[id] = c, group
+		}
+	}
+	return nil
 }
 
 func (g *groups) ids() []string {
@@ -103,19 +146,55 @@ func (g *groups) setCode(ctx context.Context, id, plain string) error {
 // memoryCodes keeps nothing: with the process ends the store, too.
 type memoryCodes struct{}
 
+func (*memoryCodes) shared() bool                                     { return false }
 func (*memoryCodes) load(context.Context) (map[string]code, error)    { return map[string]code{}, nil }
 func (*memoryCodes) save(ctx context.Context, _ string, _ code) error { return ctx.Err() }
 
 // sqlCodes keeps codes in a table beside the deliveries.
-type sqlCodes struct{ db *sql.DB }
-
-func (s *sqlCodes) migrate(ctx context.Context) error {
-	_, err := s.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS gateway_code (group_id TEXT PRIMARY KEY, file BLOB NOT NULL, current BLOB NOT NULL)`)
-	return err
+type sqlCodes struct {
+	db    *sql.DB
+	texts codeTexts
 }
 
+// codeTexts are the statements as a database understands them.
+type codeTexts struct {
+	migrate, load, save string
+	shared              bool // by other gateways
+}
+
+var sqliteCodes = codeTexts{
+	migrate: `CREATE TABLE IF NOT EXISTS gateway_code (group_id TEXT PRIMARY KEY, file BLOB NOT NULL, current BLOB NOT NULL)`,
+	load:    `SELECT group_id, file, current FROM gateway_code`,
+	save: `INSERT INTO gateway_code (group_id, file, current) VALUES (?, ?, ?)
+		ON CONFLICT (group_id) DO UPDATE SET file = excluded.file, current = excluded.current`,
+}
+
+var postgresCodes = codeTexts{
+	migrate: `SELECT pg_advisory_xact_lock(hashtextextended('gateway codes', 0));
+		CREATE TABLE IF NOT EXISTS ringback.gateway_code (group_id text PRIMARY KEY, file bytea NOT NULL, current bytea NOT NULL)`,
+	load: `SELECT group_id, file, current FROM ringback.gateway_code`,
+	save: `INSERT INTO ringback.gateway_code (group_id, file, current) VALUES ($1, $2, $3)
+		ON CONFLICT (group_id) DO UPDATE SET file = excluded.file, current = excluded.current`,
+	shared: true,
+}
+
+func (s *sqlCodes) migrate(ctx context.Context) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for text := range strings.SplitSeq(s.texts.migrate, ";") {
+		if _, err := tx.ExecContext(ctx, text); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+	}
+	return tx.Commit()
+}
+
+func (s *sqlCodes) shared() bool { return s.texts.shared }
+
 func (s *sqlCodes) load(ctx context.Context) (map[string]code, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT group_id, file, current FROM gateway_code`)
+	rows, err := s.db.QueryContext(ctx, s.texts.load) //nolint:gosec // one of two constants
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +215,6 @@ func (s *sqlCodes) load(ctx context.Context) (map[string]code, error) {
 }
 
 func (s *sqlCodes) save(ctx context.Context, id string, c code) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO gateway_code (group_id, file, current) VALUES (?, ?, ?)
-		ON CONFLICT (group_id) DO UPDATE SET file = excluded.file, current = excluded.current`, id, c.file[:], c.current[:])
+	_, err := s.db.ExecContext(ctx, s.texts.save, id, c.file[:], c.current[:])
 	return err
 }

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/ringback-go/ringback/internal/pgtest"
 )
 
 var (
@@ -37,7 +39,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(withGateway(m))
+	if status := withGateway(m); status != 0 { // else the tests' own counts
+		os.Exit(status)
+	}
 }
 
 func withGateway(m *testing.M) int {
@@ -58,7 +62,8 @@ func withGateway(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	pgtest.Main(m)
+	return 0
 }
 
 // makeAuthority makes a CA and a certificate of it for loopback.

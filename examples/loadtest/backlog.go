@@ -126,7 +126,7 @@ func playFill(ctx context.Context, o order) (_ report, err error) {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
-	m := startMeter()
+	m := startMeter(nil)
 	for range 8 {
 		wg.Go(func() {
 			for failed.Load() == nil {

@@ -59,7 +59,7 @@ func playBare(ctx context.Context, o order) (report, error) {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
-	m := startMeter()
+	m := startMeter(nil)
 	for range o.Goroutines {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(o.Events) && failed.Load() == nil; i = next.Add(1) {
@@ -87,7 +87,7 @@ func playBarePace(ctx context.Context, o order) (report, error) {
 	client := bareClient(publishers)
 	defer client.CloseIdleConnections()
 	n := paced(o)
-	m := startMeter()
+	m := startMeter(nil)
 	if err := pace(ctx, o.PerSecond, n, func(ctx context.Context, i int) error {
 		return post(ctx, client, o.URL, strconv.Itoa(i), stampedPayload())
 	}); err != nil {

@@ -37,6 +37,8 @@ type rig struct {
 	engine *delivery.Engine
 	store  store
 	reg    registry.Registry
+	ready  func() bool    // whether the engine serves its share; nil: at once
+	cpu    func() float64 // of the store's server; nil: there is none
 	closer func() error
 	ended  chan error
 	cancel context.CancelFunc
@@ -50,9 +52,12 @@ func openRig(ctx context.Context, o order, lane lanes.Config) (_ *rig, err error
 			err = errors.Join(err, r.close())
 		}
 	}()
-	if o.Kind == "memory" {
+	switch o.Kind {
+	case "memory":
 		r.store, err = memstore.Open(ctx, memstore.Config{Lanes: lane})
-	} else {
+	case "postgres":
+		err = r.openPostgres(ctx, o, lane)
+	default:
 		err = r.openSQLite(ctx, o, lane)
 	}
 	if err != nil {
@@ -217,7 +222,11 @@ func loopRound(ctx context.Context, b *bench, row row) (round, error) {
 
 func playLoop(ctx context.Context, o order) (_ report, err error) {
 	// Who has few endpoints gives each more than the default.
-	r, err := openRig(ctx, o, lanes.Config{MaxInFlight: max(16, min(64, slots/o.Endpoints))})
+	lane := lanes.Config{MaxInFlight: max(16, min(64, slots/o.Endpoints))}
+	if o.Engines > 1 {
+		return playEngines(ctx, o, lane)
+	}
+	r, err := openRig(ctx, o, lane)
 	if err != nil {
 		return report{}, err
 	}
@@ -236,7 +245,10 @@ func (r *rig) deliver(ctx context.Context, o order, to []endpoint, rest int64) (
 		return report{}, err
 	}
 	r.start(ctx)
-	m := startMeter()
+	if err := r.awaitReady(ctx); err != nil {
+		return report{}, err
+	}
+	m := startMeter(r.cpu)
 	if err := r.publishAll(ctx, o.Events, to, nil); err != nil {
 		return report{}, err
 	}

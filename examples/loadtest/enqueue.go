@@ -44,7 +44,7 @@ func playEnqueue(ctx context.Context, o order) (_ report, err error) {
 	}
 	var mu sync.Mutex
 	var calls []time.Duration
-	m := startMeter()
+	m := startMeter(nil)
 	if err := r.publishAll(ctx, o.Events, to, func(some []time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -94,7 +94,7 @@ func playFairness(ctx context.Context, o order) (_ report, err error) {
 		return report{}, err
 	}
 	r.start(ctx)
-	m := startMeter()
+	m := startMeter(nil)
 	if err := r.publishAll(ctx, every, to, nil); err != nil {
 		return report{}, err
 	}

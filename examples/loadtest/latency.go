@@ -62,7 +62,7 @@ func playLatency(ctx context.Context, o order) (_ report, err error) {
 		o.PerSecond = float64(perSecond)
 		n := paced(o)
 		lost, twice := out.Lost, out.Twice
-		m := startMeter()
+		m := startMeter(nil)
 		if err := r.publishPaced(ctx, o, to); err != nil {
 			return report{}, err
 		}

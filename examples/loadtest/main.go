@@ -41,6 +41,7 @@ type settings struct {
 	endpoints int
 	json      bool
 	profile   string
+	postgres  string
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -79,7 +80,7 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags.BoolVar(&s.json, "json", false, "print JSON instead of the table")
 	flags.StringVar(&s.profile, "cpuprofile", "", "write a profile of the engine's process in the last round to `FILE`; of several rows, to FILE with a dot and the row's name behind it")
 	later := func(string) error { return errLater }
-	flags.Func("postgres", "`URL` of a server; "+errLater.Error(), later)
+	flags.StringVar(&s.postgres, "postgres", "", "`URL` of a PostgreSQL server for its rows; without, one is started from the binaries on this machine")
 	flags.Func("nats", "`URL` of a server; "+errLater.Error(), later)
 	if err := flags.Parse(args[1:]); err != nil {
 		return s, err

@@ -22,6 +22,8 @@ type bench struct {
 	key        []byte // seals the secrets in the registries
 	profileTo  string // where the engine of the row at hand writes its profile
 	filled     bool   // the backlogs are there
+	server     string // URL of PostgreSQL, once a row needed it
+	stopServer func() error
 }
 
 // round is what one row did in one round.
@@ -42,7 +44,7 @@ func roundOf(r report) round {
 }
 
 // measure runs all rounds. Each row stands between two runs of the bare loop.
-func measure(ctx context.Context, s settings, stderr io.Writer) ([]result, error) {
+func measure(ctx context.Context, s settings, stderr io.Writer) (_ []result, err error) {
 	stderr = &shared{w: stderr}
 	rc, err := startReceiver(ctx, stderr)
 	if err != nil {
@@ -56,6 +58,11 @@ func measure(ctx context.Context, s settings, stderr io.Writer) ([]result, error
 	defer os.RemoveAll(scratch) //nolint:errcheck // a folder of temporary files at worst
 	b := &bench{settings: s, stderr: stderr, url: rc.url, scratch: scratch, key: make([]byte, 32)}
 	_, _ = rand.Read(b.key) // never fails; it ends the program instead
+	defer func() {
+		if b.stopServer != nil {
+			err = errors.Join(err, b.stopServer())
+		}
+	}()
 	if err := b.tuneBare(ctx); err != nil {
 		return nil, err
 	}

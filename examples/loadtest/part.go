@@ -26,6 +26,9 @@ type order struct {
 	Kind       string  // of store
 	URL        string  // the receiver's
 	Dir        string  // of the store's files
+	Server     string  // URL of the database
+	Schema     string  // in it
+	Engines    int     // that share the work; 0 is 1
 	Key        []byte  // seals the registry's secrets
 	Profile    string  // where to write a profile; empty is nowhere
 	Events     int     // how many to publish
@@ -154,14 +157,22 @@ func startSelf(ctx context.Context, stderr io.Writer, env ...string) (*exec.Cmd,
 	return cmd, stdin, stdout, cmd.Start()
 }
 
-// meter measures a stretch of a part.
+// meter measures a stretch of a part: its own processor time and that of its
+// store's server, if there is one on this machine.
 type meter struct {
-	begin time.Time
-	cpu   float64
+	begin  time.Time
+	cpu    float64
+	server func() float64
 }
 
-func startMeter() meter { return meter{cpu: cpuSeconds(), begin: time.Now()} }
+func startMeter(server func() float64) meter {
+	if server == nil {
+		server = func() float64 { return 0 }
+	}
+	return meter{cpu: cpuSeconds() + server(), begin: time.Now(), server: server}
+}
 
 func (m meter) report(events int) report {
-	return report{Events: events, Seconds: time.Since(m.begin).Seconds(), CPU: cpuSeconds() - m.cpu, Values: map[string]float64{}}
+	seconds := time.Since(m.begin).Seconds()
+	return report{Events: events, Seconds: seconds, CPU: cpuSeconds() + m.server() - m.cpu, Values: map[string]float64{}}
 }

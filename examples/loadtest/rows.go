@@ -32,6 +32,8 @@ func allRows() []row {
 	return []row{
 		{name: "memory", round: loopRound, means: loop},
 		{name: "sqlite", round: loopRound, means: loop},
+		{name: "postgres", round: postgresRound(1), means: loop},
+		{name: "postgres2", round: postgresRound(2), means: loop + ", with two engines"},
 		{name: "enqueue", round: enqueueRound, means: "durable publishes of 64 callers to the folder's fsyncs", more: []string{"fsync_rate", "p99_ms"}},
 		{
 			name: "backlog", round: backlogRound, means: "time of a lease with the backlog to that with 1,000, the worst of three; less is better",
@@ -61,7 +63,7 @@ func rowsOf(list string) ([]row, error) {
 		switch {
 		case i >= 0:
 			out = append(out, allRows()[i])
-		case slices.Contains([]string{"postgres", "postgres2", "jetstream1", "jetstream3"}, name):
+		case slices.Contains([]string{"jetstream1", "jetstream3"}, name):
 			return nil, fmt.Errorf("loadtest: row %s: %w", name, errLater)
 		default:
 			return nil, fmt.Errorf("loadtest: -rows takes a list of %v, not %q", rowNames(), name)

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/ringback-go/ringback/delivery/lanes"
+	"github.com/ringback-go/ringback/delivery/pgstore"
+	"github.com/ringback-go/ringback/internal/pgtest"
+	"github.com/ringback-go/ringback/registry"
+	"github.com/ringback-go/ringback/registry/sqlregistry"
+)
+
+// postgresRound is the whole loop over a fresh schema, by so many engines.
+func postgresRound(engines int) func(context.Context, *bench, row) (round, error) {
+	return func(ctx context.Context, b *bench, _ row) (round, error) {
+		if err := b.startPostgres(); err != nil {
+			return round{}, err
+		}
+		o := order{
+			Part: "loop", Kind: "postgres", Server: b.server, Schema: "load_" + strings.ToLower(rand.Text()), Engines: engines,
+			Events: b.events, Endpoints: b.endpoints, Profile: b.profileTo,
+		}
+		r, err := b.child(ctx, o)
+		return roundOf(r), errors.Join(err, dropSchema(ctx, o))
+	}
+}
+
+// startPostgres has a server for all rows of the run.
+func (b *bench) startPostgres() (err error) {
+	switch {
+	case b.server != "":
+	case b.postgres != "":
+		b.server = b.postgres
+	default:
+		b.server, b.stopServer, err = pgtest.Run(pgtest.Options{Settings: map[string]string{"shared_buffers": "1GB", "max_wal_size": "8GB"}})
+	}
+	return err
+}
+
+func dropSchema(ctx context.Context, o order) error {
+	pool, err := pgxpool.New(ctx, o.Server)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	_, err = pool.Exec(ctx, `DROP SCHEMA IF EXISTS `+o.Schema+` CASCADE`)
+	return err
+}
+
+func (r *rig) openPostgres(ctx context.Context, o order, lane lanes.Config) error {
+	cfg, err := pgxpool.ParseConfig(o.Server)
+	if err != nil {
+		return err
+	}
+	cfg.MaxConns = 16
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	r.closer = func() error { defer pool.Close(); return db.Close() }
+	if err := pgstore.Migrate(ctx, pool, o.Schema); err != nil {
+		return err
+	}
+	s, err := pgstore.Open(ctx, pgstore.Config{Pool: pool, Schema: o.Schema, Lanes: lane, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	r.store = s
+	r.ready = func() bool {
+		mine, all := s.Shards()
+		return mine == all/max(o.Engines, 1)
+	}
+	server, err := serverOf(ctx, pool)
+	if err != nil {
+		return err
+	}
+	r.cpu = func() float64 { return treeCPU(server) }
+	sealer, err := registry.NewAESGCM(o.Key)
+	if err != nil {
+		return err
+	}
+	reg, err := sqlregistry.New(sqlregistry.Config{Flavor: sqlregistry.PostgreSQL, Schema: o.Schema, Writer: db, Sealer: sealer})
+	if err != nil {
+		return err
+	}
+	r.reg = reg
+	return reg.Migrate(ctx)
+}
+
+// awaitReady waits until the engine serves its share.
+func (r *rig) awaitReady(ctx context.Context) error {
+	if r.ready == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stuckAfter)
+	defer cancel()
+	for !r.ready() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the engine does not get its share of the work: %w", ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// playEngines is the loop with several engines on one database. Each publishes
+// its part of the events, for all endpoints.
+func playEngines(ctx context.Context, o order, lane lanes.Config) (_ report, err error) {
+	rigs := make([]*rig, o.Engines)
+	for i := range rigs {
+		if rigs[i], err = openRig(ctx, o, lane); err != nil {
+			return report{}, err
+		}
+		defer func() { err = errors.Join(err, rigs[i].close()) }()
+	}
+	to, err := rigs[0].subscribe(ctx, o.URL, o.Endpoints, 0)
+	if err != nil {
+		return report{}, err
+	}
+	if _, err := ask(ctx, o.URL); err != nil {
+		return report{}, err
+	}
+	for _, r := range rigs {
+		r.start(ctx)
+	}
+	for _, r := range rigs {
+		if err := r.awaitReady(ctx); err != nil {
+			return report{}, err
+		}
+	}
+	m := startMeter(rigs[0].cpu)
+	published := make([]error, len(rigs))
+	var wg sync.WaitGroup
+	for i, r := range rigs {
+		part := o.Events / len(rigs)
+		if i == 0 {
+			part += o.Events % len(rigs)
+		}
+		wg.Go(func() { published[i] = r.publishAll(ctx, part, to, nil) })
+	}
+	wg.Wait()
+	if err := errors.Join(published...); err != nil {
+		return report{}, err
+	}
+	if err := rigs[0].settled(ctx, 0); err != nil {
+		return report{}, err
+	}
+	out := m.report(o.Events)
+	c, err := ask(ctx, o.URL)
+	out.Lost, out.Twice = o.Events-c.IDs, c.Requests-c.IDs
+	return out, err
+}
+
+// serverOf returns the server's first process if it runs on this machine, else 0.
+func serverOf(ctx context.Context, pool *pgxpool.Pool) (int, error) {
+	var backend int
+	var addr *string
+	if err := pool.QueryRow(ctx, `SELECT pg_backend_pid(), host(inet_server_addr())`).Scan(&backend, &addr); err != nil {
+		return 0, err
+	}
+	stat, ok := procStat(strconv.Itoa(backend))
+	if !ok || addr != nil && *addr != "127.0.0.1" && *addr != "::1" {
+		return 0, nil
+	}
+	return stat.parent, nil
+}
+
+// proc is what /proc tells of a process.
+type proc struct {
+	parent    int
+	own, gone float64 // seconds it used, and its children that have ended
+}
+
+func procStat(pid string) (p proc, ok bool) {
+	b, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return p, false // not Linux, or it has ended
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 15 {
+		return p, false
+	}
+	const tick = 100 // a second, on every Linux
+	number := func(i int) float64 {
+		v, _ := strconv.ParseFloat(f[i], 64) // the kernel wrote it
+		return v / tick
+	}
+	p.parent, _ = strconv.Atoi(f[1]) // the kernel wrote it
+	p.own, p.gone = number(11)+number(12), number(13)+number(14)
+	return p, true
+}
+
+// treeCPU is what a server's processes have used so far, in seconds.
+func treeCPU(server int) float64 {
+	root, ok := procStat(strconv.Itoa(server))
+	if server == 0 || !ok {
+		return 0
+	}
+	sum := root.own + root.gone
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return sum
+	}
+	for _, e := range entries {
+		if p, ok := procStat(e.Name()); ok && p.parent == server {
+			sum += p.own + p.gone
+		}
+	}
+	return sum
+}
