@@ -35,6 +35,11 @@ var scenarios = []string{scenarioDead, scenarioSpread, scenarioFuture}
 // does. The files are filled once, before the first round.
 func backlogRound(ctx context.Context, b *bench, _ row) (round, error) {
 	sizes := []int{min(backlogFew, backlogEvent*b.events), min(backlogMost, backlogEvent*b.events)}
+	if b.on == "postgres" {
+		if err := b.startPostgres(); err != nil {
+			return round{}, err
+		}
+	}
 	if !b.filled {
 		for _, scenario := range scenarios {
 			for _, n := range sizes {
@@ -83,7 +88,11 @@ func backlogRound(ctx context.Context, b *bench, _ row) (round, error) {
 
 // backlog is an order for a store in which n deliveries wait.
 func (b *bench) backlog(scenario string, n int) order {
-	return order{Kind: "sqlite", Scenario: scenario, Waiting: n, Dir: filepath.Join(b.scratch, fmt.Sprintf("backlog-%s-%d", scenario, n))}
+	o := order{Kind: b.on, Scenario: scenario, Waiting: n, Dir: filepath.Join(b.scratch, fmt.Sprintf("backlog-%s-%d", scenario, n))}
+	if b.on == "postgres" {
+		o.Server, o.Schema = b.server, fmt.Sprintf("backlog_%s_%s_%d", b.token, scenario, n)
+	}
+	return o
 }
 
 func (b *bench) fill(ctx context.Context, scenario string, n int) error {
@@ -114,6 +123,11 @@ func playFill(ctx context.Context, o order) (_ report, err error) {
 		return report{}, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	stop, err := r.serve(ctx)
+	if err != nil {
+		return report{}, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	delay, spread := time.Duration(0), lanesOf(o)
 	switch o.Scenario {
 	case scenarioDead:
@@ -126,7 +140,7 @@ func playFill(ctx context.Context, o order) (_ report, err error) {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
-	m := startMeter(nil)
+	m := startMeter(r.cpu)
 	for range 8 {
 		wg.Go(func() {
 			for failed.Load() == nil {
@@ -181,8 +195,12 @@ func playBacklog(ctx context.Context, o order) (_ report, err error) {
 	if err != nil {
 		return report{}, err
 	}
-	started := time.Since(begin)
 	defer func() { err = errors.Join(err, r.close()) }()
+	stop, err := r.serve(ctx)
+	if err != nil {
+		return report{}, err
+	}
+	started := time.Since(begin)
 	if o.Scenario == scenarioSpread { // paused by the round before
 		if err := setLanes(ctx, r.store, lanesOf(o), delivery.LaneOpen); err != nil {
 			return report{}, err
@@ -198,7 +216,7 @@ func playBacklog(ctx context.Context, o order) (_ report, err error) {
 		}
 	}
 	to, err := r.subscribe(ctx, o.URL, o.Endpoints, 0)
-	if err != nil {
+	if err = errors.Join(err, stop()); err != nil {
 		return report{}, err
 	}
 	out, err := r.deliver(ctx, o, to, int64(o.Waiting))

@@ -37,8 +37,9 @@ type rig struct {
 	engine *delivery.Engine
 	store  store
 	reg    registry.Registry
-	ready  func() bool    // whether the engine serves its share; nil: at once
-	cpu    func() float64 // of the store's server; nil: there is none
+	ready  func() bool                 // whether the engine serves its share; nil: at once
+	cpu    func() float64              // of the store's server; nil: there is none
+	run    func(context.Context) error // of a store that is to be run; an engine does
 	closer func() error
 	ended  chan error
 	cancel context.CancelFunc

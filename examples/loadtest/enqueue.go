@@ -15,7 +15,7 @@ import (
 // folder can sync, measured right before and after.
 func enqueueRound(ctx context.Context, b *bench, _ row) (round, error) {
 	r, err := b.inScratch(ctx, order{
-		Part: "enqueue", Kind: "sqlite", Events: b.events, Endpoints: b.endpoints, Profile: b.profileTo,
+		Part: "enqueue", Kind: b.on, Events: b.events, Endpoints: b.endpoints, Profile: b.profileTo,
 		Seconds: b.scaled(1, 0.1),
 	})
 	if err != nil {
@@ -37,6 +37,10 @@ func playEnqueue(ctx context.Context, o order) (_ report, err error) {
 	if err != nil {
 		return report{}, err
 	}
+	stop, err := r.serve(ctx)
+	if err != nil {
+		return report{}, err
+	}
 	half := time.Duration(o.Seconds / 2 * float64(time.Second))
 	before, err := fsyncRate(o.Dir, half)
 	if err != nil {
@@ -44,7 +48,7 @@ func playEnqueue(ctx context.Context, o order) (_ report, err error) {
 	}
 	var mu sync.Mutex
 	var calls []time.Duration
-	m := startMeter(nil)
+	m := startMeter(r.cpu)
 	if err := r.publishAll(ctx, o.Events, to, func(some []time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -61,7 +65,7 @@ func playEnqueue(ctx context.Context, o order) (_ report, err error) {
 	out.Values["p99_ms"] = quantile(millis(calls), 0.99)
 
 	// What was acknowledged is what the file holds when it is opened anew.
-	if err := r.close(); err != nil {
+	if err := errors.Join(stop(), r.close()); err != nil {
 		return out, err
 	}
 	if r, err = openRig(ctx, o, lanes.Config{}); err != nil {

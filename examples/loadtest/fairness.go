@@ -35,7 +35,7 @@ const (
 func fairnessRound(hung int) func(context.Context, *bench, row) (round, error) {
 	return func(ctx context.Context, b *bench, _ row) (round, error) {
 		o := order{
-			Part: "fairness", Kind: "sqlite", Endpoints: fairEndpoints, Hung: hung, Events: max(b.events, fairEndpoints),
+			Part: "fairness", Kind: b.on, Endpoints: fairEndpoints, Hung: hung, Events: max(b.events, fairEndpoints),
 			Seconds: b.scaled(2, 0.3),
 		}
 		by := map[string]report{}
@@ -94,7 +94,10 @@ func playFairness(ctx context.Context, o order) (_ report, err error) {
 		return report{}, err
 	}
 	r.start(ctx)
-	m := startMeter(nil)
+	if err := r.awaitReady(ctx); err != nil {
+		return report{}, err
+	}
+	m := startMeter(r.cpu)
 	if err := r.publishAll(ctx, every, to, nil); err != nil {
 		return report{}, err
 	}

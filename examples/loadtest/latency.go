@@ -15,7 +15,7 @@ var latencyRates = []int{50, 200}
 // latencyRound measures from just before Publish to the receiver's handler. Its
 // ratios are to a bare client that posts as seldom.
 func latencyRound(ctx context.Context, b *bench, _ row) (round, error) {
-	o := order{Kind: "sqlite", Endpoints: b.endpoints, Seconds: b.scaled(4, 0.3)}
+	o := order{Kind: b.on, Endpoints: b.endpoints, Seconds: b.scaled(4, 0.3)}
 	bare := o
 	bare.Part, bare.PerSecond = "barepace", float64(latencyRates[len(latencyRates)-1])
 	beside, err := b.child(ctx, bare)
@@ -46,6 +46,9 @@ func playLatency(ctx context.Context, o order) (_ report, err error) {
 		return report{}, err
 	}
 	r.start(ctx)
+	if err := r.awaitReady(ctx); err != nil {
+		return report{}, err
+	}
 	// The first connections, prepared statements and look-ups are not idle life.
 	if err := r.publishAll(ctx, 50, to, nil); err != nil {
 		return report{}, err
@@ -62,7 +65,7 @@ func playLatency(ctx context.Context, o order) (_ report, err error) {
 		o.PerSecond = float64(perSecond)
 		n := paced(o)
 		lost, twice := out.Lost, out.Twice
-		m := startMeter(nil)
+		m := startMeter(r.cpu)
 		if err := r.publishPaced(ctx, o, to); err != nil {
 			return report{}, err
 		}

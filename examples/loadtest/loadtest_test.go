@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-const everyRow = "memory,sqlite,enqueue,backlog,fairness,fairness20,latency"
+const everyRow = "memory,sqlite,postgres,postgres2,enqueue,backlog,fairness,fairness20,latency"
 
 func loadtest(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
@@ -112,10 +112,10 @@ func TestRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"a store of a later version", []string{"-rows", "sqlite,postgres"}, "not in this version"},
-		{"two engines", []string{"-rows", "postgres2"}, "not in this version"},
+		{"a store of a later version", []string{"-rows", "sqlite,jetstream1"}, "not in this version"},
+		{"an unknown store", []string{"-on", "memory"}, "takes sqlite or postgres"},
 		{"a stream", []string{"-rows", "jetstream3"}, "not in this version"},
-		{"a server", []string{"-postgres", "postgres://localhost"}, "not in this version"},
+		{"a server of a later version", []string{"-nats", "localhost"}, "not in this version"},
 		{"an unknown row", []string{"-rows", "redis"}, "takes a list of"},
 		{"no row", []string{"-rows", ""}, "takes a list of"},
 		{"no events", []string{"-events", "0"}, "above 0"},

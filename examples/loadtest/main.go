@@ -42,6 +42,7 @@ type settings struct {
 	json      bool
 	profile   string
 	postgres  string
+	on        string // the store of the rows that are not named for theirs
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -79,6 +80,7 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags.IntVar(&s.endpoints, "endpoints", 20, "endpoints that share the events; fairness takes 20 always")
 	flags.BoolVar(&s.json, "json", false, "print JSON instead of the table")
 	flags.StringVar(&s.profile, "cpuprofile", "", "write a profile of the engine's process in the last round to `FILE`; of several rows, to FILE with a dot and the row's name behind it")
+	flags.StringVar(&s.on, "on", "sqlite", "`STORE` of enqueue, backlog, fairness and latency: sqlite or postgres")
 	later := func(string) error { return errLater }
 	flags.StringVar(&s.postgres, "postgres", "", "`URL` of a PostgreSQL server for its rows; without, one is started from the binaries on this machine")
 	flags.Func("nats", "`URL` of a server; "+errLater.Error(), later)
@@ -90,6 +92,9 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	}
 	if s.events < 1 || s.rounds < 1 || s.endpoints < 1 {
 		return s, errors.New("loadtest: -events, -rounds and -endpoints take numbers above 0")
+	}
+	if s.on != "sqlite" && s.on != "postgres" {
+		return s, fmt.Errorf("loadtest: -on takes sqlite or postgres, not %q", s.on)
 	}
 	s.rows, err = rowsOf(*rows)
 	return s, err

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -22,6 +23,7 @@ type bench struct {
 	key        []byte // seals the secrets in the registries
 	profileTo  string // where the engine of the row at hand writes its profile
 	filled     bool   // the backlogs are there
+	token      string // in the names of what they are in
 	server     string // URL of PostgreSQL, once a row needed it
 	stopServer func() error
 }
@@ -56,7 +58,7 @@ func measure(ctx context.Context, s settings, stderr io.Writer) (_ []result, err
 		return nil, err
 	}
 	defer os.RemoveAll(scratch) //nolint:errcheck // a folder of temporary files at worst
-	b := &bench{settings: s, stderr: stderr, url: rc.url, scratch: scratch, key: make([]byte, 32)}
+	b := &bench{settings: s, stderr: stderr, url: rc.url, scratch: scratch, key: make([]byte, 32), token: strings.ToLower(rand.Text()[:8])}
 	_, _ = rand.Read(b.key) // never fails; it ends the program instead
 	defer func() {
 		if b.stopServer != nil {

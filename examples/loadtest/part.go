@@ -134,6 +134,12 @@ func (b *bench) inScratch(ctx context.Context, o order) (_ report, err error) {
 		return report{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
+	if o, err = b.placed(o); err != nil {
+		return report{}, err
+	}
+	if o.Schema != "" {
+		defer func() { err = errors.Join(err, dropSchema(ctx, o)) }()
+	}
 	return b.child(ctx, o)
 }
 

@@ -25,16 +25,21 @@ import (
 // postgresRound is the whole loop over a fresh schema, by so many engines.
 func postgresRound(engines int) func(context.Context, *bench, row) (round, error) {
 	return func(ctx context.Context, b *bench, _ row) (round, error) {
-		if err := b.startPostgres(); err != nil {
-			return round{}, err
-		}
-		o := order{
-			Part: "loop", Kind: "postgres", Server: b.server, Schema: "load_" + strings.ToLower(rand.Text()), Engines: engines,
-			Events: b.events, Endpoints: b.endpoints, Profile: b.profileTo,
-		}
-		r, err := b.child(ctx, o)
-		return roundOf(r), errors.Join(err, dropSchema(ctx, o))
+		r, err := b.inScratch(ctx, order{
+			Part: "loop", Kind: "postgres", Engines: engines, Events: b.events, Endpoints: b.endpoints, Profile: b.profileTo,
+		})
+		return roundOf(r), err
 	}
+}
+
+// placed gives an order for a database a schema of its own.
+func (b *bench) placed(o order) (order, error) {
+	if o.Kind != "postgres" || o.Schema != "" {
+		return o, nil
+	}
+	err := b.startPostgres()
+	o.Server, o.Schema = b.server, "load_"+strings.ToLower(rand.Text())
+	return o, err
 }
 
 // startPostgres has a server for all rows of the run.
@@ -79,6 +84,7 @@ func (r *rig) openPostgres(ctx context.Context, o order, lane lanes.Config) erro
 		return err
 	}
 	r.store = s
+	r.run = s.Run
 	r.ready = func() bool {
 		mine, all := s.Shards()
 		return mine == all/max(o.Engines, 1)
@@ -115,6 +121,25 @@ func (r *rig) awaitReady(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// serve has a store that is to be run serve its lanes, without an engine, until
+// stop is called.
+func (r *rig) serve(ctx context.Context) (stop func() error, err error) {
+	if r.run == nil {
+		return func() error { return nil }, nil
+	}
+	running, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- r.run(running) }()
+	stop = func() error {
+		cancel()
+		return <-ended
+	}
+	if err := r.awaitReady(ctx); err != nil {
+		return nil, errors.Join(err, stop())
+	}
+	return stop, nil
 }
 
 // playEngines is the loop with several engines on one database. Each publishes
