@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,161 +10,216 @@ import (
 	"github.com/ringback-go/ringback/delivery/lanes"
 )
 
-// found is what is stored of a delivery that an operator names.
+// found is an edit with what is stored of its delivery.
 type found struct {
+	*lanes.Edit
+
 	waits   bool
 	state   int16
 	outcome []byte
 }
 
-// find reads a delivery and what became of it.
-func (r *rows) find(ctx context.Context, tx pgx.Tx, e *lanes.Edit) (f found, err error) {
-	e.Row, e.Missing, e.Settled, e.Hidden = lanes.Row{}, false, false, false
-	row := &e.Row
-	var data []byte
-	var state *int16
-	var ended, tried, tries *int
-	var due *int64
-	var hidden *bool
-	err = tx.QueryRow(ctx, r.edit.find, e.ID).Scan(&row.Seq, &data, &state, &ended, &f.outcome, &due, &tried, &tries, &hidden)
-	if errors.Is(err, pgx.ErrNoRows) {
-		e.Missing = true
-		return f, nil
+// find reads the deliveries that edits name, and what became of them. It
+// returns those that are there.
+func (r *rows) find(ctx context.Context, tx pgx.Tx, edits []*lanes.Edit) ([]found, error) {
+	ids := make([]string, len(edits))
+	named := make(map[string]*lanes.Edit, len(edits))
+	for i, e := range edits {
+		*e = lanes.Edit{ID: e.ID, Cancel: e.Cancel, Missing: true}
+		ids[i], named[e.ID] = e.ID, e
 	}
+	rs, err := tx.Query(ctx, r.edit.find, ids)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
-	d, times, err := rowcodec.Delivery(e.ID, data)
-	if err != nil {
-		return f, err
+	defer rs.Close()
+	var out []found
+	for rs.Next() {
+		var id string
+		var f found
+		var row lanes.Row
+		var data []byte
+		var state *int16
+		var ended, tried, tries *int
+		var due *int64
+		var hidden *bool
+		if err := rs.Scan(&id, &row.Seq, &data, &state, &ended, &f.outcome, &due, &tried, &tries, &hidden); err != nil {
+			return nil, err
+		}
+		d, times, err := rowcodec.Delivery(id, data)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case d.SubscriptionID == "":
+			continue
+		case !r.Owns(d.LaneName()):
+			return nil, lanes.ErrElsewhere
+		}
+		row.Delivery, row.Due, row.Expires = d, times.Due, times.Expires
+		f.Edit = named[id]
+		f.Missing = false
+		if state != nil {
+			f.Settled, f.state, row.Attempts = true, *state, *ended
+		}
+		if due != nil {
+			f.waits = true
+			row.Due, row.Attempts, row.Tries, f.Hidden = *due, *tried, *tries, *hidden
+		}
+		f.Row = row
+		out = append(out, f)
 	}
-	row.Delivery, row.Due, row.Expires = d, times.Due, times.Expires
-	switch {
-	case d.SubscriptionID == "":
-		e.Missing = true
-		return f, nil
-	case !r.Owns(d.LaneName()):
-		return f, lanes.ErrElsewhere
-	}
-	if state != nil {
-		e.Settled, f.state, row.Attempts = true, *state, *ended
-	}
-	if due != nil {
-		f.waits = true
-		row.Due, row.Attempts, row.Tries, e.Hidden = *due, *tried, *tries, *hidden
-	}
-	return f, nil
+	return out, rs.Err()
 }
 
 func (c *commit) edits(ctx context.Context, tx pgx.Tx) error {
-	for _, e := range c.b.Edit {
-		f, err := c.find(ctx, tx, e)
+	all, err := c.find(ctx, tx, c.b.Edit)
+	if err != nil {
+		return err
+	}
+	var cancels, retries []found
+	for _, f := range all {
 		switch {
-		case err != nil:
-			return err
-		case e.Missing, e.Cancel && e.Settled:
-		case e.Cancel:
-			err = c.cancel(ctx, tx, e)
+		case !f.Cancel:
+			retries = append(retries, f)
+		case !f.Settled:
+			cancels = append(cancels, f)
+		}
+	}
+	q := &pgx.Batch{}
+	if err := c.retryNow(q, retries); err != nil {
+		return err
+	}
+	c.cancel(q, cancels)
+	return tx.SendBatch(ctx, q).Close()
+}
+
+func (c *commit) cancel(q *pgx.Batch, fs []found) {
+	if len(fs) == 0 {
+		return
+	}
+	var seqs []int64
+	var attempts []int32
+	var lane []string
+	var key [][]byte
+	byKey := map[string]*lanes.Edit{}
+	for _, f := range fs {
+		seqs, attempts = append(seqs, f.Row.Seq), append(attempts, int32(f.Row.Attempts))
+		if d := f.Row.Delivery; d.Key != "" {
+			lane, key = append(lane, d.LaneName()), append(key, []byte(d.Key))
+			byKey[d.LaneName()+"\x00"+d.Key] = f.Edit
+		}
+	}
+	q.Queue(c.edit.end, seqs, attempts, c.b.Now, rowcodec.AppendOutcome(nil, delivery.ReasonCancelled, nil))
+	q.Queue(c.sql.unwait, seqs)
+	q.Queue(c.edit.count, c.engine, c.batch, -len(seqs), 0, len(seqs))
+	if len(key) == 0 {
+		return
+	}
+	q.Queue(c.sql.reveal, lane, key).Query(func(rs pgx.Rows) error {
+		for rs.Next() {
+			row, err := scanRow(rs)
+			if err != nil {
+				return err
+			}
+			byKey[row.Delivery.LaneName()+"\x00"+row.Delivery.Key].Next = row
+		}
+		return rs.Err()
+	})
+}
+
+func (c *commit) retryNow(q *pgx.Batch, fs []found) error {
+	var again struct{ seq, due []int64 } // those that wait
+	var plain, keyed waiting             // those that do not
+	bySeq := map[int64]*lanes.Edit{}
+	var revived []found
+	for _, f := range fs {
+		row := &f.Row
+		if row.Due != 0 || row.Attempts > 0 || f.Settled { // what goes ahead still does
+			row.Due = c.b.Now
+		}
+		row.Tries = 0
+		if f.Settled {
+			row.Expires = 0 // who asks for it by hand wants it sent
+			revived = append(revived, f)
+		}
+		switch {
+		case f.waits:
+			again.seq, again.due = append(again.seq, row.Seq), append(again.due, row.Due)
+		case row.Delivery.Key != "":
+			keyed.add(row, row.Due, row.Attempts, row.Tries, true)
+			bySeq[row.Seq] = f.Edit
 		default:
-			err = c.retryNow(ctx, tx, e, f)
+			plain.add(row, row.Due, row.Attempts, row.Tries, true)
 		}
-		if err != nil {
+	}
+	if err := c.revive(q, revived); err != nil {
+		return err
+	}
+	if len(again.seq) > 0 {
+		q.Queue(c.edit.rewait, again.seq, again.due)
+	}
+	if len(plain.seq) > 0 {
+		q.Queue(c.sql.wait, append(plain.args(), plain.fresh)...)
+	}
+	if len(keyed.seq) > 0 {
+		q.Queue(c.sql.keyed, keyed.args()...).Query(func(rs pgx.Rows) error {
+			var seq int64
+			var hidden bool
+			_, err := pgx.ForEachRow(rs, []any{&seq, &hidden}, func() error {
+				bySeq[seq].Hidden = hidden
+				return nil
+			})
 			return err
-		}
+		})
 	}
 	return nil
 }
 
-func (c *commit) cancel(ctx context.Context, tx pgx.Tx, e *lanes.Edit) error {
-	data := rowcodec.AppendOutcome(nil, delivery.ReasonCancelled, nil)
-	for _, q := range []struct {
-		text string
-		args []any
-	}{
-		{c.edit.end, []any{e.Row.Seq, c.b.Now, e.Row.Attempts, data}},
-		{c.sql.unwait, []any{[]int64{e.Row.Seq}}},
-		{c.edit.count, []any{c.engine, c.batch, -1, 0, 1}},
-	} {
-		if _, err := tx.Exec(ctx, q.text, q.args...); err != nil {
-			return err
-		}
-	}
-	if e.Row.Delivery.Key == "" {
+// revive makes settled rows pending again.
+func (c *commit) revive(q *pgx.Batch, fs []found) error {
+	if len(fs) == 0 {
 		return nil
 	}
-	rs, err := tx.Query(ctx, c.sql.reveal, []string{e.Row.Delivery.LaneName()}, [][]byte{[]byte(e.Row.Delivery.Key)})
-	if err != nil {
-		return err
-	}
-	defer rs.Close()
-	if rs.Next() {
-		if e.Next, err = scanRow(rs); err != nil {
-			return err
+	var seqs, attempted []int64
+	var number []int32
+	var data [][]byte
+	delivered := 0
+	for _, f := range fs {
+		seqs = append(seqs, f.Row.Seq)
+		if f.state == stateDelivered {
+			delivered++
 		}
-	}
-	rs.Close()
-	return rs.Err()
-}
-
-func (c *commit) retryNow(ctx context.Context, tx pgx.Tx, e *lanes.Edit, f found) error {
-	row := &e.Row
-	if row.Due != 0 || row.Attempts > 0 || e.Settled { // what goes ahead still does
-		row.Due = c.b.Now
-	}
-	row.Tries = 0
-	if e.Settled {
-		if err := c.revive(ctx, tx, row, f); err != nil {
-			return err
-		}
-	}
-	if f.waits {
-		_, err := tx.Exec(ctx, c.edit.rewait, row.Due, row.Seq)
-		return err
-	}
-	w := waiting{}
-	w.add(row, row.Due, row.Attempts, row.Tries, true)
-	if row.Delivery.Key == "" {
-		_, err := tx.Exec(ctx, c.sql.wait, append(w.args(), w.fresh)...)
-		return err
-	}
-	return tx.QueryRow(ctx, c.sql.keyed, w.args()...).Scan(&row.Seq, &e.Hidden)
-}
-
-// revive makes a settled row pending again.
-func (c *commit) revive(ctx context.Context, tx pgx.Tx, row *lanes.Row, f found) error {
-	_, last, err := rowcodec.Outcome(f.outcome)
-	if err != nil {
-		return err
-	}
-	if last != nil { // it is no longer the last one
-		_, err := tx.Exec(ctx, c.sql.attempts, []int64{row.Seq}, []int32{int32(last.Number)}, [][]byte{rowcodec.AppendAttempt(nil, last)})
+		_, last, err := rowcodec.Outcome(f.outcome)
 		if err != nil {
 			return err
 		}
+		if last != nil { // it is no longer the last one
+			attempted, number = append(attempted, f.Row.Seq), append(number, int32(last.Number))
+			data = append(data, rowcodec.AppendAttempt(nil, last))
+		}
 	}
-	if _, err := tx.Exec(ctx, c.edit.dropOutcome, row.Seq); err != nil {
-		return err
+	if len(attempted) > 0 {
+		q.Queue(c.sql.attempts, attempted, number, data)
 	}
-	row.Expires = 0 // who asks for it by hand wants it sent
-	delivered, dead := 0, -1
-	if f.state == stateDelivered {
-		delivered, dead = -1, 0
-	}
-	_, err = tx.Exec(ctx, c.edit.count, c.engine, c.batch, 1, delivered, dead)
-	return err
+	q.Queue(c.edit.dropOutcomes, seqs)
+	q.Queue(c.edit.count, c.engine, c.batch, len(fs), -delivered, delivered-len(fs))
+	return nil
 }
 
 // editing are the statements of an operator's changes.
-type editing struct{ find, end, count, rewait, dropOutcome string }
+type editing struct{ find, end, count, rewait, dropOutcomes string }
 
 func (s schema) editing() editing {
 	return editing{
-		find: s.sql(`SELECT d.seq, d.data, o.state, o.attempts, o.data, w.due, w.attempts, w.tries, w.hidden
-			FROM @.delivery d LEFT JOIN @.outcome o ON o.seq = d.seq LEFT JOIN @.waiting w ON w.seq = d.seq WHERE d.id = $1 FOR UPDATE OF d`),
-		end: s.sql(`INSERT INTO @.outcome (seq, state, at, attempts, data) VALUES ($1, 2, $2, $3, $4)`),
+		find: s.sql(`SELECT d.id, d.seq, d.data, o.state, o.attempts, o.data, w.due, w.attempts, w.tries, w.hidden
+			FROM @.delivery d LEFT JOIN @.outcome o ON o.seq = d.seq LEFT JOIN @.waiting w ON w.seq = d.seq
+			WHERE d.id = ANY($1::text[]) FOR UPDATE OF d`),
+		end: s.sql(`INSERT INTO @.outcome (seq, state, at, attempts, data)
+			SELECT u.seq, 2, $3::bigint, u.attempts, $4::bytea FROM unnest($1::bigint[], $2::integer[]) AS u (seq, attempts)`),
 		count: s.sql(`UPDATE @.tally SET pending = pending + $3, delivered = delivered + $4, dead = dead + $5
 			WHERE engine = $1 AND batch = $2`),
-		rewait:      s.sql(`UPDATE @.waiting SET due = $1, tries = 0 WHERE seq = $2`),
-		dropOutcome: s.sql(`DELETE FROM @.outcome WHERE seq = $1`),
+		rewait:       s.sql(`UPDATE @.waiting w SET due = u.due, tries = 0 FROM unnest($1::bigint[], $2::bigint[]) AS u (seq, due) WHERE w.seq = u.seq`),
+		dropOutcomes: s.sql(`DELETE FROM @.outcome WHERE seq = ANY($1::bigint[])`),
 	}
 }

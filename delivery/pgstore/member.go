@@ -217,7 +217,7 @@ func (m *member) reads(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, delivery.ErrOwned), errors.Is(err, delivery.ErrClosed):
+		case lost(err):
 			m.fail(err)
 			return
 		case err != nil:
@@ -249,7 +249,7 @@ func (m *member) balances(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, delivery.ErrOwned), errors.Is(err, delivery.ErrClosed):
+		case lost(err):
 			m.fail(err)
 			return
 		case err != nil:

@@ -160,9 +160,10 @@ func (s *Store) Shards() (mine, all int) {
 	return mine, shards
 }
 
-// lost reports whether an error says that the member is none any more.
+// lost reports whether an error says that the member is none any more, or should
+// not be: where it stays unknown what was stored its memory is of no use.
 func lost(err error) bool {
-	return errors.Is(err, delivery.ErrOwned) || errors.Is(err, delivery.ErrClosed)
+	return errors.Is(err, delivery.ErrOwned) || errors.Is(err, delivery.ErrClosed) || errors.Is(err, delivery.ErrUnknown)
 }
 
 // Enqueue implements [delivery.Store]. What another process serves is left for

@@ -71,13 +71,12 @@ func (c *commit) recall(ctx context.Context) error {
 	for _, k := range c.b.Kill {
 		k.Killed = k.Limit // as many as there may have been: another step tells
 	}
-	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
-		for _, e := range c.b.Edit {
-			if _, err := c.find(ctx, tx, e); err != nil {
-				return err
-			}
-		}
+	if len(c.b.Edit) == 0 {
 		return nil
+	}
+	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		_, err := c.find(ctx, tx, c.b.Edit)
+		return err
 	})
 }
 

@@ -25,6 +25,8 @@ import (
 type cluster struct {
 	url   string
 	lanes lanes.Config
+	tune  func(*pgxpool.Config) // nil: as it is
+	deaf  bool                  // stores do not listen
 	last  atomic.Int64
 	runs  sync.Map // *pgstore.Store → *process
 }
@@ -64,6 +66,9 @@ func (f *cluster) start(t *testing.T, schema string) *process {
 	}
 	p := &process{schema: schema, ended: make(chan error, 1)}
 	cfg.MaxConns = 8
+	if f.tune != nil {
+		f.tune(cfg)
+	}
 	cfg.PrepareConn = func(context.Context, *pgx.Conn) (bool, error) {
 		if p.crashed.Load() {
 			return false, errCrashed
@@ -75,7 +80,7 @@ func (f *cluster) start(t *testing.T, schema string) *process {
 	}
 	p.store, err = pgstore.Open(context.Background(), pgstore.Config{
 		Pool: p.pool, Schema: schema, Expiry: time.Second, Poll: 20 * time.Millisecond,
-		Lanes: f.lanes, Logger: slog.New(slog.DiscardHandler),
+		NoListen: f.deaf, Lanes: f.lanes, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
