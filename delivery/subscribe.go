@@ -53,7 +53,33 @@ func (e *Engine) set(ctx context.Context, h HealthChange, subs []registry.Subscr
 	if len(lanes) > 0 {
 		err = e.store.SetLanes(ctx, time.Time{}, lanes...)
 	}
+	if _, shared := e.store.(Runner); shared && err == nil {
+		err = e.follow(ctx, stored)
+	}
 	return stored, removed, err
+}
+
+// follow serves lanes anew whose subscriptions another process changed since
+// they were stored: it may have set them before this one did. Who comes last
+// finds nothing newer.
+func (e *Engine) follow(ctx context.Context, stored []registry.Subscription) error {
+	for _, sub := range stored {
+		for {
+			e.reg.Forget(sub.ID)
+			now, err := e.reg.Get(ctx, sub.ID)
+			if errors.Is(err, registry.ErrNotFound) || err == nil && now.Revision == sub.Revision {
+				break
+			}
+			if err == nil {
+				err = e.store.SetLanes(ctx, time.Time{}, laneOf(now))
+			}
+			if err != nil {
+				return err
+			}
+			sub = now
+		}
+	}
+	return nil
 }
 
 // serve has a lane served as its subscription stands now.
@@ -68,7 +94,11 @@ func (e *Engine) serve(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return e.store.SetLanes(ctx, time.Time{}, laneOf(sub))
+	err = e.store.SetLanes(ctx, time.Time{}, laneOf(sub))
+	if _, shared := e.store.(Runner); shared && err == nil {
+		err = e.follow(ctx, []registry.Subscription{sub})
+	}
+	return err
 }
 
 // laneOf is how the lane of a subscription is to be served.
