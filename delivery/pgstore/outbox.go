@@ -85,5 +85,5 @@ type subscriptions interface {
 type pgxQuerier struct{ tx pgx.Tx }
 
 func (q pgxQuerier) Query(ctx context.Context, query string, args ...any) (sqlregistry.Rows, error) {
-	return q.tx.Query(ctx, query, args...)
+	return q.tx.Query(ctx, query, args...) //nolint:sqlclosecheck // the caller does
 }

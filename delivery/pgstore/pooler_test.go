@@ -37,7 +37,7 @@ func pooler(t *testing.T, url string) (host string, port uint16) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("/tmp", "pooler")
+	dir, err := os.MkdirTemp("/tmp", "pooler") //nolint:usetesting // another user must get there
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,21 +100,10 @@ func TestPooler(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t).Database(t)
 	host, port := pooler(t, url)
-	for name, mode := range map[string]pgx.QueryExecMode{
-		"exec":            pgx.QueryExecModeExec,
-		"simple protocol": pgx.QueryExecModeSimpleProtocol,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := &cluster{url: url, deaf: true, lanes: lanes.Config{MaxInFlight: 64}}
-			f.last.Store(int64(mode) * 1000)
-			f.tune = func(cfg *pgxpool.Config) {
-				cfg.ConnConfig.Host, cfg.ConnConfig.Port = host, port
-				cfg.ConnConfig.DefaultQueryExecMode = mode
-				cfg.ConnConfig.StatementCacheCapacity, cfg.ConnConfig.DescriptionCacheCapacity = 0, 0
-			}
-			storetest.Run(t, storetest.Config{Open: f.open, Reopen: f.reopen, Traits: delivery.Traits{SharedByEngines: true}})
-		})
+	f := &cluster{url: url, deaf: true, lanes: lanes.Config{MaxInFlight: 64}}
+	f.tune = func(cfg *pgxpool.Config) {
+		cfg.ConnConfig.Host, cfg.ConnConfig.Port = host, port
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
+	storetest.Run(t, storetest.Config{Open: f.open, Reopen: f.reopen, Traits: delivery.Traits{SharedByEngines: true}})
 }
-
