@@ -92,7 +92,7 @@ func (g Body) read(w http.ResponseWriter, r *http.Request) (*http.Request, error
 	if r.Body != nil && r.Body != http.NoBody {
 		// The real ResponseWriter: the server closes the connection
 		// instead of reading on behind the limit.
-		src := http.MaxBytesReader(w, r.Body, g.limit())
+		src := http.MaxBytesReader(innermost(w), r.Body, g.limit())
 		var err error
 		if raw, err = readAll(src, r.ContentLength, g.limit()); err != nil {
 			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -106,6 +106,17 @@ func (g Body) read(w http.ResponseWriter, r *http.Request) (*http.Request, error
 	r.Body = &s.body
 	r.ContentLength = int64(len(raw))
 	return r, nil
+}
+
+// innermost returns the server's own ResponseWriter.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = outer.Unwrap()
+	}
 }
 
 // readAll is io.ReadAll into a buffer of the announced size, so that a body

@@ -6,14 +6,17 @@
 //		return err
 //	}
 //	gates := middleware.Chain(
+//		middleware.Recover{}.Handler,
 //		middleware.RateLimit{Key: middleware.ByPeer, Requests: 600, Per: time.Minute}.Handler,
 //		middleware.Method{}.Handler,
 //		middleware.Query{}.Handler,
 //		middleware.Body{}.Handler,
 //		middleware.Signature{Verifier: signed}.Handler,
-//		middleware.Payload[Event]{}.Handler,
+//		middleware.Dedup{Store: &middleware.MemoryDedup{}, ID: middleware.ByMessage}.Handler,
 //	)
-//	http.Handle("/hooks", gates(handler))
+//	http.Handle("/hooks", gates(middleware.Handle(func(ctx context.Context, e Event) (middleware.NoContent, error) {
+//		return middleware.NoContent{}, store(ctx, e)
+//	})))
 //
 // # Shape
 //
@@ -21,22 +24,24 @@
 // Check decides and writes nothing, Handler enforces. The fields are its
 // configuration; Handler takes a copy of them, later changes have no effect.
 // The doc of each gate says what its zero value does. Gates are safe for
-// concurrent use.
+// concurrent use. No gate starts a goroutine.
 //
 // # Order
 //
 // The first gate of a [Chain] is the outermost. The order is
 //
-//	RateLimit(ByPeer) → Method → Query → Body → AppID → Signature or Secret
-//	→ RateLimit(ByIdentity) → Payload → handler
+//	Recover → RateLimit(ByPeer) → Handshake, Probe → Method → Query → Body
+//	→ AppID → Signature or Secret → RateLimit(ByIdentity) → BodyChallenge
+//	→ Dedup → Payload → handler, or Handle, which has Payload in it
 //
 // so that cheap refusals come first, nothing is hashed for a flood, and
 // nothing is parsed that is not authenticated. A refusal is accordingly 429,
-// 405, 400, 413, 401, 429, 415, 400 or 422, whichever comes first. A gate's
-// Handler panics when a gate that belongs outside of it stands directly
-// inside, and at other misconfigurations, with a sentence that says what to
-// do. What cannot be seen at wiring, such as a foreign middleware between two
-// gates, is refused per request with status 500: never an open door.
+// 405, 400, 413, 401, 429, 409 or 503, 415, 400 or 422, whichever comes first.
+// A gate's Handler panics when a gate that belongs outside of it stands
+// directly inside, and at other misconfigurations, with a sentence that says
+// what to do. What cannot be seen at wiring, such as a foreign middleware
+// between two gates, is refused per request with status 500: never an open
+// door.
 //
 // # Refusals
 //
@@ -45,17 +50,23 @@
 // and RateLimit-Policy have been set before it is called. The answer says
 // nothing about the cause; the cause goes to the gate's Logger, refusals on
 // level debug and failures of our own (5xx) on level error. [Status] tells
-// the status of an error. Gates pass the ResponseWriter on as it is, so that
-// [http.ResponseController] works in the handler.
+// the status of an error. Gates pass the ResponseWriter on as it is, but for
+// [Recover] and [Dedup], which watch what is written; [http.ResponseController]
+// works in the handler behind all of them.
 //
 // # State
 //
 // [RawBody], [IdentityFrom] and [PayloadFrom] read what the gates found. It
 // is kept in one value of the request's context.
 //
+// # Several machines
+//
+// [LocalLimiter] and [MemoryDedup] are of one process. Package pglimit limits
+// rates over all machines on one PostgreSQL, package sqldedup remembers ids in
+// PostgreSQL or SQLite; both stand behind the same fields of the gates.
+//
 // # Not here, because
 //
-// Client addresses from X-Forwarded-For: no default is safe, put a middleware
-// that knows your proxies in front and let it set r.RemoteAddr. Time-outs and
-// header limits: they belong to [http.Server].
+// A default for X-Forwarded-For: none is safe; say by [Proxies] which hops are
+// yours. Time-outs and header limits: they belong to [http.Server].
 package middleware

@@ -31,10 +31,28 @@ var (
 	ErrSyntax = errors.New("middleware: payload is not acceptable JSON")
 	// ErrInvalid: JSON whose values break the rules of the type (422).
 	ErrInvalid = errors.New("middleware: payload is invalid")
+	// ErrOrigin: an origin that may not send (403).
+	ErrOrigin = errors.New("middleware: origin not allowed")
+	// ErrChallenge: a challenge without the right token (403).
+	ErrChallenge = errors.New("middleware: challenge refused")
+	// ErrHandshake: a handshake or challenge that is not well formed (400).
+	ErrHandshake = errors.New("middleware: broken handshake")
+	// ErrConflict: an id that belongs to another body (409).
+	ErrConflict = errors.New("middleware: the id belongs to another body")
+	// ErrInProgress: a request whose id is being handled (503).
+	ErrInProgress = errors.New("middleware: the id is being handled")
+	// ErrFull: a [DedupStore] has no room for one more id (503).
+	ErrFull = errors.New("middleware: no room for another id")
+	// ErrClaimLost: a claim of a [DedupStore] that is over, or not the
+	// caller's any more (500).
+	ErrClaimLost = errors.New("middleware: claim lost")
+	// ErrPanic: the handler panicked (500).
+	ErrPanic = errors.New("middleware: the handler panicked")
 	// ErrRateLimited: too many requests of one key (429).
 	ErrRateLimited = errors.New("middleware: rate limited")
-	// ErrUnavailable: a limiter could not decide (503).
-	ErrUnavailable = errors.New("middleware: limiter unavailable")
+	// ErrUnavailable: a limiter or a store could not decide, or the time ran
+	// out (503).
+	ErrUnavailable = errors.New("middleware: unavailable")
 	// ErrConfig: the gates are wired wrongly (500).
 	ErrConfig = errors.New("middleware: bad configuration")
 )
@@ -42,8 +60,15 @@ var (
 // Error is a refusal with what a [DenyFunc] may tell the sender. Fields that
 // do not belong to the class are zero.
 type Error struct {
-	// Err is one of this package's sentinels, possibly wrapped.
+	// Err is one of this package's sentinels, possibly wrapped, or the cause
+	// where Code is set.
 	Err error
+	// Code is the status, from 400 to 599, where Err has no class of this
+	// package: a function behind [Handle] returns it.
+	Code int
+	// RetryAfter becomes the field Retry-After, in whole seconds, at least 1.
+	// 0 is none.
+	RetryAfter time.Duration
 	// Allow are the methods that are served, of ErrMethod.
 	Allow []string
 	// Fields are the broken rules, 32 at most, of ErrInvalid.
@@ -84,11 +109,14 @@ type FieldError struct {
 }
 
 // Status returns the HTTP status of an error from a gate or a verifier: 400,
-// 401, 405, 413, 415, 422, 429, 500 or 503. Errors that it does not know are
-// 500, nil is 200.
+// 401, 403, 405, 409, 413, 415, 422, 429, 500 or 503, or the Code of an
+// [*Error]. Errors that it does not know are 500, nil is 200.
 func Status(err error) int {
 	if err == nil {
 		return http.StatusOK
+	}
+	if e, ok := errors.AsType[*Error](err); ok && e.Code >= 400 && e.Code <= 599 {
+		return e.Code
 	}
 	for _, c := range classes {
 		if errors.Is(err, c.err) {
@@ -111,6 +139,14 @@ var classes = []struct {
 }{
 	{ErrConfig, http.StatusInternalServerError},
 	{ErrUnavailable, http.StatusServiceUnavailable},
+	{ErrInProgress, http.StatusServiceUnavailable},
+	{ErrFull, http.StatusServiceUnavailable},
+	{ErrClaimLost, http.StatusInternalServerError},
+	{ErrPanic, http.StatusInternalServerError},
+	{ErrConflict, http.StatusConflict},
+	{ErrOrigin, http.StatusForbidden},
+	{ErrChallenge, http.StatusForbidden},
+	{ErrHandshake, http.StatusBadRequest},
 	{ErrRateLimited, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
 	{ErrQuery, http.StatusBadRequest},
@@ -142,14 +178,25 @@ func setHeaders(h http.Header, err error) {
 	if len(e.Allow) > 0 {
 		h.Set("Allow", strings.Join(e.Allow, ", "))
 	}
+	wait := e.RetryAfter
 	if errors.Is(e.Err, ErrRateLimited) {
-		wait := seconds(e.Decision.RetryAfter)
-		h.Set("Retry-After", wait)
-		if e.Decision.Limit > 0 {
-			h.Set("RateLimit-Policy", strconv.Quote(e.Policy)+";q="+strconv.Itoa(e.Decision.Limit)+";w="+seconds(e.Decision.Window))
-			h.Set("RateLimit", strconv.Quote(e.Policy)+";r="+strconv.Itoa(e.Decision.Remaining)+";t="+wait)
-		}
+		wait = max(e.Decision.RetryAfter, time.Nanosecond)
+		announce(h, e.Policy, e.Decision, wait)
 	}
+	if wait > 0 {
+		h.Set("Retry-After", seconds(wait))
+	}
+}
+
+// announce adds the fields of draft-ietf-httpapi-ratelimit-headers-10. They
+// are lists, to which each gate adds its own policy.
+func announce(h http.Header, policy string, d Decision, reset time.Duration) {
+	if d.Limit <= 0 {
+		return
+	}
+	name := strconv.Quote(policy)
+	h.Add("RateLimit-Policy", name+";q="+strconv.Itoa(d.Limit)+";w="+seconds(d.Window))
+	h.Add("RateLimit", name+";r="+strconv.Itoa(d.Remaining)+";t="+seconds(reset))
 }
 
 // seconds rounds up to whole seconds, at least 1.
@@ -163,4 +210,6 @@ var (
 	errNoVerifier = errors.New("the verifier is nil, set it to one of package verify")
 	errNoKey      = errors.New("the key of the request is empty, put the gate that proves the identity outside")
 	errNoLimiter  = errors.New("no Key or no Limiter, set both or use Handler")
+	errNoDedup    = errors.New("no ID or no Store, set both")
+	errNoID       = errors.New("the request has no id, put the gate that proves it outside, or set ID to a function that knows where it is")
 )

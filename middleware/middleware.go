@@ -42,12 +42,15 @@ func Chain(ms ...Middleware) Middleware {
 type rank int
 
 const (
-	anywhere rank = iota // takes the rank of what stands inside
+	anywhere  rank = iota // takes the rank of what stands inside
+	rankFront             // answers that need no more of the request than its head
 	rankMethod
 	rankQuery
 	rankBody
 	rankAppID
 	rankSignature
+	rankChallenge
+	rankDedup
 	rankPayload
 )
 

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -15,31 +13,6 @@ import (
 // refuses the request with 500, because it would put all senders into one
 // bucket: a KeyFunc that cannot name the sender is wired at the wrong place.
 type KeyFunc func(r *http.Request) string
-
-// ByPeer is the address at the other end of the connection, from
-// r.RemoteAddr alone: an IPv4 address, or the /64 of an IPv6 address, because
-// one customer has all of it. Headers such as X-Forwarded-For are not looked
-// at; behind a proxy, a middleware that knows the proxy must set RemoteAddr
-// first, else all requests count as the proxy's. Text that is not an address,
-// as for Unix sockets, is its own key.
-func ByPeer(r *http.Request) string {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	addr := at.Addr()
-	switch {
-	case addr.Is4():
-		return r.RemoteAddr[:strings.LastIndexByte(r.RemoteAddr, ':')] // no allocation
-	case addr.Is4In6():
-		return addr.Unmap().String()
-	}
-	prefix, err := addr.WithZone("").Prefix(64)
-	if err != nil { // unreachable, an IPv6 address has 64 bits
-		return r.RemoteAddr
-	}
-	return prefix.String()
-}
 
 // ByIdentity is the subject of [IdentityFrom], for Tencent the SdkAppid, and
 // where the scheme knows no subject the name of its key. Put it inside
@@ -63,10 +36,12 @@ type Decision struct {
 	Remaining int
 	// RetryAfter is how long to wait for the next one; 0 when Allowed.
 	RetryAfter time.Duration
+	// ResetAfter is how long until as many may come at once as ever.
+	ResetAfter time.Duration
 }
 
-// Limiter counts requests by key. [LocalLimiter] is the one in memory; one
-// that several machines share stands behind the same interface. Allow counts
+// Limiter counts requests by key. [LocalLimiter] is the one in memory; package
+// pglimit has one that several machines share. Allow counts
 // one request at the time now. An error means that it could not decide. It
 // must be safe for concurrent use, may block on I/O, and obeys ctx.
 type Limiter interface {
@@ -75,7 +50,7 @@ type Limiter interface {
 
 // RateLimit refuses, with 429, requests over a rate for each key. The refusal
 // has Retry-After in whole seconds, and the fields RateLimit-Policy and
-// RateLimit (draft-ietf-httpapi-ratelimit-headers). When the limiter fails,
+// RateLimit (draft-ietf-httpapi-ratelimit-headers-10). When the limiter fails,
 // requests are refused with 503, unless FailOpen says otherwise.
 //
 // The zero value refuses everything; its Handler panics.
@@ -95,6 +70,9 @@ type RateLimit struct {
 	// Limiter counts. Nil means a LocalLimiter of the four values above, made
 	// by Handler; otherwise they are not used.
 	Limiter Limiter
+	// Announce sets the fields RateLimit-Policy and RateLimit on answers to
+	// requests that pass, too. That costs allocations.
+	Announce bool
 	// FailOpen lets requests pass when the limiter fails.
 	FailOpen bool
 	// Now is the clock. Nil is time.Now.
@@ -154,9 +132,13 @@ func (g RateLimit) Handler(next http.Handler) http.Handler {
 		g.Limiter = l
 	}
 	return wire("RateLimit", anywhere, next, func(w http.ResponseWriter, r *http.Request) {
-		if _, err := g.Check(r); err != nil && !g.open(r, err) {
+		d, err := g.Check(r)
+		if err != nil && !g.open(r, err) {
 			refuse(w, r, "RateLimit", err, g.Deny, g.Logger)
 			return
+		}
+		if g.Announce && err == nil {
+			announce(w.Header(), g.name(), d, d.ResetAfter)
 		}
 		next.ServeHTTP(w, r)
 	})

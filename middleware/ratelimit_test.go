@@ -171,27 +171,9 @@ func TestLimiterOverflow(t *testing.T) {
 		if !allow("attacker") { // not idle: its end is postponed
 			t.Error("the bucket does not fill")
 		}
-		time.Sleep(time.Second + 1)
+		time.Sleep(9 * time.Second) // and an eighth of a minute more
 		if !allow("new") || l.Len() != 2 {
 			t.Errorf("%d keys after the others became idle, want 2", l.Len())
 		}
 	})
-}
-
-func TestLimiterMillionKeys(t *testing.T) {
-	t.Parallel()
-	l := must(middleware.NewLocalLimiter(middleware.LocalLimiterConfig{Requests: 1, Per: time.Hour}))
-	now, passed := time.Now(), 0
-	for i := range 1_000_000 {
-		d, err := l.Allow(t.Context(), strconv.Itoa(i), now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d.Allowed {
-			passed++
-		}
-	}
-	if l.Len() != middleware.DefaultMaxKeys || passed != middleware.DefaultMaxKeys+1 {
-		t.Errorf("%d keys, %d passed, want %d keys", l.Len(), passed, middleware.DefaultMaxKeys)
-	}
 }

@@ -41,11 +41,20 @@ func apps() verify.AppID { return must(verify.NewAppID("1400000001", "1400000002
 
 func then() time.Time { return time.Unix(tencentNow, 0) }
 
-// onceWriter fails the test when a second answer is begun.
+// onceWriter fails the test when a second answer is begun, and when an answer
+// is written in two parts, as by two who do not know of each other.
 type onceWriter struct {
 	*httptest.ResponseRecorder
-	t     *testing.T
-	heads int
+	t      *testing.T
+	heads  int
+	writes int
+}
+
+func (w *onceWriter) Write(b []byte) (int, error) {
+	if w.writes++; w.writes > 1 {
+		w.t.Errorf("Write is call %d", w.writes)
+	}
+	return w.ResponseRecorder.Write(b)
 }
 
 func (w *onceWriter) WriteHeader(status int) {

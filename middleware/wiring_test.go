@@ -63,6 +63,38 @@ func TestWiringPanics(t *testing.T) {
 		{"signature inside payload", "put Signature outside", func() { middleware.Payload[event]{}.Handler(sign.Handler(ok)) }},
 		{"secret inside payload", "put Secret outside", func() { middleware.Payload[event]{}.Handler(middleware.Secret{}.Handler(ok)) }},
 		{"app inside signature", "put AppID outside", func() { sign.Handler(middleware.AppID{}.Handler(ok)) }},
+		{"no store", "Store is nil", func() { middleware.Dedup{ID: byHeader}.Handler(ok) }},
+		{"no id source", "ID is nil", func() { middleware.Dedup{Store: &middleware.MemoryDedup{}}.Handler(ok) }},
+		{"negative lease", "negative", func() { g := dedup(&middleware.MemoryDedup{}); g.Lease = -1; g.Handler(ok) }},
+		{"kept too short", "twice the Tolerance of 5m0s", func() {
+			g := dedup(&middleware.MemoryDedup{})
+			g.Keep = 10*time.Minute - 1
+			g.Handler(ok)
+		}},
+		{"kept too short for a tolerance", "twice the Tolerance of 13h0m0s", func() {
+			g := dedup(&middleware.MemoryDedup{})
+			g.Tolerance = 13 * time.Hour
+			g.Handler(ok)
+		}},
+		{"dedup before signature", "put Signature outside", func() { dedup(&middleware.MemoryDedup{}).Handler(sign.Handler(ok)) }},
+		{"dedup before body", "put Body outside", func() {
+			dedup(&middleware.MemoryDedup{}).Handler(middleware.Recover{}.Handler(middleware.Body{}.Handler(ok)))
+		}},
+		{"dedup behind payload", "put Dedup outside", func() { middleware.Payload[event]{}.Handler(dedup(&middleware.MemoryDedup{}).Handler(ok)) }},
+		{"challenge before signature", "put Signature outside", func() { middleware.BodyChallenge{}.Handler(sign.Handler(ok)) }},
+		{"challenge behind dedup", "put BodyChallenge outside", func() { dedup(&middleware.MemoryDedup{}).Handler(middleware.BodyChallenge{}.Handler(ok)) }},
+		{"handshake behind method", "put Handshake outside", func() {
+			middleware.Method{}.Handler(middleware.Handshake{Origins: []string{"a"}}.Handler(ok))
+		}},
+		{"probe behind method", "put Probe outside", func() { middleware.Method{}.Handler(middleware.Probe{}.Handler(ok)) }},
+		{"no origins", "no Origins", func() { middleware.Handshake{}.Handler(ok) }},
+		{"any origin", `"*" is no name`, func() { middleware.Handshake{Origins: []string{"*"}}.Handler(ok) }},
+		{"negative rate", "the Rate", func() { middleware.Handshake{Origins: []string{"a"}, Rate: -1}.Handler(ok) }},
+		{"empty token", "an empty one", func() { middleware.Probe{Challenge: "c", Token: "t", Tokens: []string{""}}.Handler(ok) }},
+		{"no token", "no Tokens", func() { middleware.Probe{Challenge: "c", Token: "t"}.Handler(ok) }},
+		{"tokens of nothing", "without Token", func() { middleware.Probe{Challenge: "c", Tokens: []string{"t"}}.Handler(ok) }},
+		{"post of nothing", "no Challenge", func() { middleware.Probe{Post: true}.Handler(ok) }},
+		{"recover of nothing", "next handler is nil", func() { middleware.Recover{}.Handler(nil) }},
 		{"through a rate limit", "put Body outside", func() { sign.Handler(limit.Handler(middleware.Body{}.Handler(ok))) }},
 	}
 	for _, tt := range tests {
@@ -138,7 +170,9 @@ func TestDenyOnce(t *testing.T) {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[error]int{
-		nil: 200, errors.New("x"): 500, middleware.ErrConfig: 500, middleware.ErrUnavailable: 503, middleware.ErrRateLimited: 429,
+		nil: 200, errors.New("x"): 500, middleware.ErrConfig: 500, middleware.ErrUnavailable: 503,
+		middleware.ErrInProgress: 503, middleware.ErrFull: 503, middleware.ErrClaimLost: 500, middleware.ErrPanic: 500, middleware.ErrConflict: 409,
+		middleware.ErrOrigin: 403, middleware.ErrChallenge: 403, middleware.ErrHandshake: 400, &middleware.Error{Code: 418}: 418, &middleware.Error{Code: 302}: 500, middleware.ErrRateLimited: 429,
 		middleware.ErrMethod: 405, middleware.ErrQuery: 400, middleware.ErrBodySize: 413, middleware.ErrBodyRead: 400,
 		middleware.ErrEncoding: 415, middleware.ErrMediaType: 415, middleware.ErrSyntax: 400, middleware.ErrInvalid: 422,
 		&http.MaxBytesError{}: 413, verify.ErrLookup: 503, verify.ErrConfig: 500, verify.ErrEmptyKey: 500,
