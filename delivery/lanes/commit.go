@@ -190,8 +190,8 @@ func (s *Store) commitAgain(ctx context.Context, b *Batch, unknown error) error 
 	for range undecided {
 		time.Sleep(pause) // holds up nobody but those who want to commit
 		pause *= 2
-		if s.backend.Commit(ctx, b) == nil {
-			return nil
+		if err := s.backend.Commit(ctx, b); err == nil || errors.Is(err, delivery.ErrOwned) {
+			return err
 		}
 	}
 	s.mu.Lock()

@@ -227,11 +227,11 @@ func (o *owner) Commit(_ context.Context, b *lanes.Batch) error {
 		f.mu.Unlock()
 		return errFenced
 	}
-	if len(f.committing) > 0 && !(o.parallel && len(f.committing) == 1 && apart(f.committing[0], b)) {
+	if len(f.committing) > 0 && (!o.parallel || len(f.committing) > 1 || !apart(f.committing[0], b)) {
 		f.blame("two commits at once")
 	}
 	for other := range f.open {
-		if other != b && !(o.parallel && apart(other, b)) {
+		if other != b && (!o.parallel || !apart(other, b)) {
 			f.blame("another batch was committed while one was undecided")
 		}
 	}

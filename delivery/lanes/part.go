@@ -116,32 +116,45 @@ const stillEvery = 10 * time.Millisecond
 func (s *Store) still(ctx context.Context, p Part) error {
 	tick := time.NewTicker(stillEvery)
 	defer tick.Stop()
-	for s.busy(p) {
+	for {
+		busy, orphans := s.busy(p)
+		if !busy {
+			return nil
+		}
+		if len(orphans) > 0 { // nobody may ask for leases, which would end them
+			if err := s.bury(ctx, 0, orphans); err != nil {
+				return err
+			}
+			continue
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	return nil
 }
 
-func (s *Store) busy(p Part) bool {
+func (s *Store) busy(p Part) (busy bool, orphans []*row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil || s.closed {
-		return false // the next step says it
+		return false, nil // the next step says it
 	}
 	s.advance(s.clock(zeroTime))
+	if len(s.orphans) > 0 {
+		orphans, s.orphans = s.orphans, nil
+		return true, orphans
+	}
 	if s.reading {
-		return true
+		return true, nil
 	}
 	for _, r := range s.rows {
 		if r.state != waiting && p.Has(r.lane.name) {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 // handOver has all that memory alone knows of the part written, forgets the part

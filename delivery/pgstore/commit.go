@@ -218,6 +218,9 @@ func (c *commit) send(ctx context.Context) error {
 		return c.pool.SendBatch(ctx, c.statements()).Close()
 	}
 	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT `+c.idle); err != nil {
+			return err
+		}
 		if err := tx.SendBatch(ctx, c.statements()).Close(); err != nil {
 			return err
 		}

@@ -33,6 +33,9 @@ type posts struct {
 func (p *posts) args() []any { return []any{p.shard, p.kind, p.name, p.lane, p.key, p.data} }
 
 func (p *posts) add(kind int16, shard int16, name, lane, key string, data []byte) {
+	if data == nil { // would be NULL
+		data = []byte{}
+	}
 	p.kind, p.shard = append(p.kind, kind), append(p.shard, shard)
 	p.name, p.lane, p.key, p.data = append(p.name, name), append(p.lane, lane), append(p.key, []byte(key)), append(p.data, data)
 }
@@ -56,9 +59,9 @@ type source struct {
 type letter struct {
 	source
 
-	kind int16
-	name string
-	data []byte
+	shard, kind int16
+	name        string
+	data        []byte
 }
 
 // reader takes what others leave in the inbox for the shards of one member. It
@@ -74,8 +77,19 @@ type reader struct {
 	xip   []string // running at that time
 
 	mu     sync.Mutex
-	whole  bool        // all is to be read again: some is this member's that was not
-	behind atomic.Bool // how lanes are served may be about to change; set under mu
+	whole  bool          // all is to be read again: some is this member's that was not
+	eras   [shards]int64 // how often a shard became this member's
+	behind atomic.Bool   // how lanes are served may be about to change; set under mu
+
+	pass pass // under way
+}
+
+// pass is one reading of the inbox. Of each shard it takes all letters in their
+// order, or stops at some: one that it left would else come after its followers.
+type pass struct {
+	mine  []int16
+	eras  [shards]int64
+	stops [shards]bool
 }
 
 // letters are the statements of a reader. The first columns are those of a
@@ -83,7 +97,7 @@ type reader struct {
 type letters struct{ snapshot, all, lanes, cancels, diff, left, leftNames, lane, where string }
 
 func (s schema) letters() letters {
-	const columns = `SELECT i.xid::text, i.id, i.kind, i.name, i.data FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND `
+	const columns = `SELECT i.xid::text, i.id, i.shard, i.kind, i.name, i.data FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND `
 	return letters{
 		snapshot: `SELECT pg_snapshot_xmax(s)::text, ARRAY(SELECT pg_snapshot_xip(s)::text) FROM pg_current_snapshot() s`,
 		all:      s.sql(columns + `(i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
@@ -102,7 +116,7 @@ func (s schema) letters() letters {
 		lane: s.sql(`SELECT u.name, l.mode, l.reason, l.max_in_flight, l.per_second, l.not_before, l.failures, l.throttle, l.failing_since,
 				EXISTS (SELECT FROM @.inbox i WHERE i.name = u.name AND i.kind = 2)
 			FROM unnest($1::text[]) AS u (name) LEFT JOIN @.lane l ON l.name = u.name`),
-		where: s.sql(`SELECT d.id, d.lane, false AS queued, EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) FROM @.delivery d WHERE d.id = ANY($1::text[])
+		where: s.sql(`SELECT d.id, d.lane, false AS queued, coalesce((SELECT true FROM @.outcome o WHERE o.seq = d.seq), false) FROM @.delivery d WHERE d.id = ANY($1::text[])
 			UNION ALL SELECT i.name, i.lane, true, false FROM @.inbox i WHERE i.name = ANY($1::text[]) AND i.kind = 1 ORDER BY queued`),
 	}
 }
@@ -110,31 +124,53 @@ func (s schema) letters() letters {
 // page is how many letters are read at once; each may hold a body.
 const page = delivery.MaxBatch
 
-// gained has everything read that lies there, since some of it is new to this
-// member though it is old. Until it is known how lanes are to be served, nothing
-// may be leased.
-func (r *reader) gained() {
+// own makes shards this member's, and has everything read that lies there: some
+// of it is new to this member though it is old. Of shards that come it must be
+// known how their lanes are to be served before anything is leased; of those that
+// stay after all, letters were passed over meanwhile.
+func (r *reader) own(ids []int16, come bool) {
+	if len(ids) == 0 {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, id := range ids {
+		r.rows.owned[id].Store(true)
+		r.eras[id]++
+	}
 	r.whole = true
-	r.behind.Store(true)
+	if come {
+		r.behind.Store(true)
+	}
 }
 
-// kept has everything read again: a shard stays after all, and its letters were
-// passed over while it was about to leave.
-func (r *reader) kept() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.whole = true
-}
-
-// begin reports whether all is to be read.
+// begin starts a pass and reports whether it is to read all.
 func (r *reader) begin() (whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.pass = pass{mine: r.rows.mine(), eras: r.eras}
 	whole = r.whole || r.xmax == ""
 	r.whole = false
 	return whole
+}
+
+// again has the next pass read all.
+func (r *reader) again() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.whole = true
+}
+
+// check stops at shards that left since the pass began, even if they came back:
+// the letters taken last may have been left where they are.
+func (r *reader) check() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id := range r.eras {
+		if !r.rows.owned[id].Load() || r.eras[id] != r.pass.eras[id] {
+			r.pass.stops[id] = true
+		}
+	}
 }
 
 // knowsLanes lets leases begin, unless more was gained meanwhile.
@@ -149,7 +185,7 @@ func (r *reader) read(ctx context.Context) (some bool, err error) {
 	whole := r.begin()
 	defer func() {
 		if err != nil && whole {
-			r.kept()
+			r.again()
 		}
 	}()
 	var xmax string
@@ -177,7 +213,7 @@ var errKills = errors.New("pgstore: a letter kills")
 // there may be much else; unless some of that is to be dead.
 func (r *reader) readWhole(ctx context.Context) (some bool, err error) {
 	var cancels bool
-	err = r.rows.reading(ctx, r.sql.cancels, []any{r.rows.mine()}, func(rs pgx.Rows) error { return rs.Scan(&cancels) })
+	err = r.rows.reading(ctx, r.sql.cancels, []any{r.pass.mine}, func(rs pgx.Rows) error { return rs.Scan(&cancels) })
 	if err != nil {
 		return false, err
 	}
@@ -212,10 +248,10 @@ func (r *reader) pages(ctx context.Context, take func(context.Context, []letter)
 	after := source{xid: "0"}
 	for {
 		var got []letter
-		args := append([]any{r.rows.mine(), after.xid, after.id, page}, more...)
+		args := append([]any{r.pass.mine, after.xid, after.id, page}, more...)
 		err := r.rows.reading(ctx, query, args, func(rs pgx.Rows) error {
 			var l letter
-			err := rs.Scan(&l.xid, &l.id, &l.kind, &l.name, &l.data)
+			err := rs.Scan(&l.xid, &l.id, &l.shard, &l.kind, &l.name, &l.data)
 			got = append(got, l)
 			return err
 		})
@@ -240,9 +276,14 @@ func (r *reader) take(ctx context.Context, got []letter) error {
 	flush := func() error {
 		err := r.store.Fold(ctx, fold...)
 		fold = fold[:0:0]
+		r.check()
 		return err
 	}
+	r.check()
 	for _, l := range got {
+		if r.pass.stops[l.shard] {
+			continue
+		}
 		if l.kind == inboxDelivery {
 			d, t, err := rowcodec.Delivery(l.name, l.data)
 			if err != nil {
@@ -254,9 +295,13 @@ func (r *reader) take(ctx context.Context, got []letter) error {
 		if err := flush(); err != nil {
 			return err
 		}
+		if r.pass.stops[l.shard] {
+			continue
+		}
 		if err := r.obey(ctx, l); err != nil {
 			return err
 		}
+		r.check()
 	}
 	return flush()
 }

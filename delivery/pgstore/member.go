@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/delivery/lanes"
 )
 
@@ -33,8 +29,13 @@ type member struct {
 	shift chan struct{} // so should the shards
 
 	unclean  bool          // lanes may be half closed
+	portion  int           // shards to gain at once
 	patience time.Duration // how long attempts are waited for before another shard is tried
 }
+
+// leastTimeout bounds what is asked of the database, however soon an engine
+// counts as dead.
+const leastTimeout = 10 * time.Second
 
 var errLost = errors.New("pgstore: another process took over what this one held")
 
@@ -70,7 +71,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) belong(ctx context.Context) error {
 	m, err := s.join(ctx)
 	if err != nil && ctx.Err() != nil {
-		return nil //nolint:nilerr // ended before it began
+		return nil // ended before it began
 	}
 	if err != nil {
 		return fmt.Errorf("pgstore: joining: %w", err)
@@ -99,7 +100,7 @@ func (s *Store) join(ctx context.Context) (*member, error) {
 	living, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	m.living, m.fail = living, end
 	m.rows = &rows{
-		pool: s.cfg.Pool, sql: &s.sql, edit: &s.edit, timeout: s.cfg.Expiry, lenient: s.lenient, idle: s.idle(),
+		pool: s.cfg.Pool, sql: &s.sql, edit: &s.edit, timeout: max(s.cfg.Expiry, leastTimeout), lenient: s.lenient, idle: s.idle(),
 		posted: func() { s.bell.ring(newsInbox) }, failed: end,
 	}
 	m.alive.Store(int64(time.Since(s.opened)))
@@ -231,35 +232,6 @@ func (m *member) reads(ctx context.Context) {
 	}
 }
 
-// balances sees to it that every shard has an engine, and each engine its share.
-func (m *member) balances(ctx context.Context) {
-	tick := time.NewTicker(m.cfg.Expiry / 5)
-	defer tick.Stop()
-	for n := 1; ; n++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-m.shift:
-		}
-		changed, err := m.balance(ctx)
-		if err == nil && n%5 == 0 {
-			err = m.tidy(ctx)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return
-		case lost(err):
-			m.fail(err)
-			return
-		case err != nil:
-			m.log.LogAttrs(ctx, slog.LevelError, "pgstore: cannot balance", slog.Any("error", err))
-		case changed:
-			m.bell.ring(newsShards)
-		}
-	}
-}
-
 // tidy keeps short what a takeover and a count have to read.
 func (m *member) tidy(ctx context.Context) error {
 	if err := m.lanes.Skip(ctx, m.rows.skip); err != nil {
@@ -271,154 +243,4 @@ func (m *member) tidy(ctx context.Context) error {
 		ON CONFLICT (engine, batch) DO UPDATE SET pending = tally.pending + excluded.pending,
 			delivered = tally.delivered + excluded.delivered, dead = tally.dead + excluded.dead`), m.id, m.rows.decided())
 	return err
-}
-
-// balance takes or gives shards, and buries engines that are dead. It reports
-// whether others have something to do now.
-func (m *member) balance(ctx context.Context) (changed bool, err error) {
-	rs, err := m.cfg.Pool.Query(ctx, m.schema.sql(`SELECT id FROM @.engine WHERE expires < clock_timestamp() AND id <> $1`), m.id)
-	if err != nil {
-		return false, err
-	}
-	dead, err := pgx.CollectRows(rs, pgx.RowTo[int64])
-	if err != nil {
-		return false, err
-	}
-	for _, id := range dead {
-		if err := m.bury(ctx, id, true); err != nil { // one that cannot be buried holds up nothing else
-			m.log.LogAttrs(ctx, slog.LevelError, "pgstore: cannot take over from an engine that gave no sign of life", slog.Int64("engine", id), slog.Any("error", err))
-			continue
-		}
-		m.log.LogAttrs(ctx, slog.LevelWarn, "pgstore: an engine gave no sign of life, its shards are free", slog.Int64("engine", id))
-	}
-	var engines, here, free int
-	err = m.cfg.Pool.QueryRow(ctx, m.schema.sql(`SELECT (SELECT count(*) FROM @.engine),
-		(SELECT count(*) FROM @.shard WHERE engine = $1), (SELECT count(*) FROM @.shard WHERE engine IS NULL)`), m.id).Scan(&engines, &here, &free)
-	if err != nil {
-		return false, err
-	}
-	mine := m.rows.mine()
-	if engines == 0 || here < len(mine) {
-		return false, delivery.ErrOwned
-	}
-	if m.unclean {
-		if err := m.gain(ctx, 0); err != nil {
-			return false, err
-		}
-	}
-	fair := (shards + engines - 1) / engines
-	switch own := len(mine); {
-	case own < fair && (free > 0 || here > own):
-		return false, m.gain(ctx, min(fair-own, free+here-own))
-	case own > fair:
-		return m.give(ctx, mine, own-fair)
-	}
-	return false, nil
-}
-
-func (m *member) gain(ctx context.Context, n int) error {
-	err := m.lanes.Gain(ctx, func(ctx context.Context) (lanes.Loaded, error) {
-		if n == 0 {
-			return lanes.Loaded{}, nil
-		}
-		ctx, cancel := context.WithTimeout(ctx, m.cfg.Expiry)
-		defer cancel()
-		l, gained, err := m.rows.gain(ctx, m.schema, n)
-		if len(gained) > 0 {
-			m.reader.gained()
-		}
-		return l, err
-	})
-	poke(m.kick)
-	m.unclean = err != nil
-	return err
-}
-
-// How long attempts are waited for: longer each time that none of the shards
-// could be freed, up to what attempts may last.
-const patienceMin, patienceMax = 300 * time.Millisecond, time.Minute
-
-// give frees n shards, preferably such as have nothing under way. It ends early
-// after a while, since an engine may have died meanwhile.
-func (m *member) give(ctx context.Context, mine []int16, n int) (gave bool, err error) {
-	rand.Shuffle(len(mine), func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
-	m.patience = max(m.patience, patienceMin)
-	begin := time.Now()
-	defer func() {
-		if m.patience = min(2*m.patience, patienceMax); gave {
-			m.patience = patienceMin
-		}
-	}()
-	for _, id := range mine {
-		if n == 0 || time.Since(begin) > m.cfg.Expiry/2 {
-			break
-		}
-		patience, cancel := context.WithTimeout(ctx, m.patience)
-		err := m.lanes.Leave(patience, lanes.Part{
-			Has: func(lane string) bool { return shardOf(lane) == id },
-			Own: func(own bool) {
-				if m.rows.owned[id].Store(own); own {
-					m.reader.kept()
-				}
-			},
-			Free: func(context.Context) error { return m.rows.free(context.WithoutCancel(ctx), m.schema, id) },
-		})
-		cancel()
-		switch {
-		case err == nil:
-			n--
-			gave = true
-		case patience.Err() == nil || ctx.Err() != nil:
-			return gave, err
-		}
-	}
-	return gave, nil
-}
-
-// idle has the server end a transaction whose process stands still: it would
-// keep others from burying it.
-func (s *Store) idle() string {
-	return fmt.Sprintf("set_config('idle_in_transaction_session_timeout', '%d', true)", s.cfg.Expiry.Milliseconds())
-}
-
-// bury ends an engine: what it held in memory alone is indexed, its shards are
-// free. If it must be dead for that, one that came alive again is left alone.
-func (s *Store) bury(ctx context.Context, id int64, dead bool) error {
-	return pgx.BeginFunc(ctx, s.cfg.Pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, s.sql.settings); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '3s', true), `+s.idle()); err != nil {
-			return err
-		}
-		var low int64
-		// A commit of the engine that is under way ends first; later ones find
-		// no row and fail.
-		err := tx.QueryRow(ctx, s.schema.sql(`SELECT low FROM @.engine WHERE id = $1 AND (expires < clock_timestamp() OR NOT $2::boolean) FOR UPDATE`), id, dead).Scan(&low)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, q := range []struct {
-			text string
-			args []any
-		}{
-			{`INSERT INTO @.waiting (seq, shard, lane, key, retry, due, attempts, tries, expires, hidden)
-				SELECT d.seq, d.shard, d.lane, '', false, d.due, 0, 0, d.expires, false FROM @.delivery d
-				WHERE d.seq >= $2 AND d.shard = ANY(ARRAY(SELECT id FROM @.shard WHERE engine = $1))
-				AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) AND NOT EXISTS (SELECT FROM @.waiting w WHERE w.seq = d.seq)`, []any{id, low}},
-			{`WITH gone AS (DELETE FROM @.tally WHERE engine = $1 RETURNING pending, delivered, dead)
-				INSERT INTO @.tally (engine, batch, pending, delivered, dead)
-				SELECT 0, $1, coalesce(sum(pending), 0), coalesce(sum(delivered), 0), coalesce(sum(dead), 0) FROM gone`, []any{id}},
-			{`UPDATE @.shard SET engine = NULL WHERE engine = $1`, []any{id}},
-			{`DELETE FROM @.engine WHERE id = $1`, []any{id}},
-		} {
-			if _, err := tx.Exec(ctx, s.schema.sql(q.text), q.args...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

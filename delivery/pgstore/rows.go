@@ -190,7 +190,8 @@ func (r *rows) skip(ctx context.Context) (int64, error) {
 	return first, nil
 }
 
-// gain makes up to n free shards this engine's and reads what waits in them.
+// gain makes up to n free shards this engine's and reads what waits in them. The
+// caller makes them owned.
 func (r *rows) gain(ctx context.Context, s schema, n int) (l lanes.Loaded, gained []int16, err error) {
 	err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, r.sql.settings); err != nil {
@@ -225,9 +226,6 @@ func (r *rows) gain(ctx context.Context, s schema, n int) (l lanes.Loaded, gaine
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.next, r.end = l.NextSeq, l.NextSeq+blockRows
-	for _, id := range gained {
-		r.owned[id].Store(true)
-	}
 	return l, gained, nil
 }
 

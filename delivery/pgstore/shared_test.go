@@ -109,18 +109,6 @@ func (s *site) shared(limit time.Duration, most int, all ...*engine) {
 	})
 }
 
-func (s *site) exec(text string, args ...any) {
-	s.Helper()
-	conn, err := pgx.Connect(s.Context(), s.url)
-	if err != nil {
-		s.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(s.Context(), pgstore.SQL(s.schema, text), args...); err != nil {
-		s.Fatalf("%s: %v", text, err)
-	}
-}
-
 func (s *site) enqueue(e *engine, ds ...delivery.Delivery) {
 	s.Helper()
 	if err := e.store.Enqueue(s.Context(), time.Time{}, ds...); err != nil {

@@ -80,8 +80,8 @@ func (s schema) statements() statements {
 			RETURNING xid::text, id`),
 		take: s.sql(`DELETE FROM @.inbox i USING unnest($1::text[]::xid8[], $2::bigint[]) AS s (xid, id) WHERE i.xid = s.xid AND i.id = s.id`),
 
-		queued: s.sql(`SELECT DISTINCT i.lane, i.key FROM unnest($1::text[], $2::bytea[]) AS u (lane, key)
-			JOIN @.inbox i ON i.lane = u.lane AND i.key = u.key AND i.key <> ''`),
+		queued: s.sql(`SELECT DISTINCT u.lane, u.key FROM unnest($1::text[], $2::bytea[]) AS u (lane, key)
+			WHERE (SELECT true FROM @.inbox i WHERE i.lane = u.lane AND i.key = u.key AND i.key <> '' LIMIT 1)`),
 		stored: s.sql(`SELECT seq FROM @.delivery WHERE seq = ANY($1::bigint[])`),
 		hidden: s.sql(`SELECT seq FROM @.waiting WHERE seq = ANY($1::bigint[]) AND hidden`),
 		heads: s.sql(`SELECT w.seq, w.due, w.attempts, w.tries, w.expires, d.id, d.data

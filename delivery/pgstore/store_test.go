@@ -79,7 +79,7 @@ func (f *cluster) start(t *testing.T, schema string) *process {
 		t.Fatal(err)
 	}
 	p.store, err = pgstore.Open(context.Background(), pgstore.Config{
-		Pool: p.pool, Schema: schema, Expiry: time.Second, Poll: 20 * time.Millisecond,
+		Pool: p.pool, Schema: schema, Poll: 20 * time.Millisecond,
 		NoListen: f.deaf, Lanes: f.lanes, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -128,6 +128,19 @@ func (p *process) serves(t *testing.T, n int) {
 	}
 }
 
+// expire has the time pass after which a crashed engine counts as dead.
+func (f *cluster) expire(t *testing.T, schema string) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), f.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(), `UPDATE `+schema+`.engine SET expires = clock_timestamp() - interval '1 second'`); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (f *cluster) open(t *testing.T) delivery.Store {
 	t.Helper()
 	p := f.start(t, f.migrated(t))
@@ -140,6 +153,7 @@ func (f *cluster) reopen(t *testing.T, s delivery.Store) delivery.Store {
 	v, _ := f.runs.Load(s)
 	old := v.(*process)
 	old.crash(t)
+	f.expire(t, old.schema)
 	p := f.start(t, old.schema)
 	p.serves(t, 64)
 	return p.store
