@@ -36,6 +36,8 @@ func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
 		if err = c.findDuplicates(ctx); err != nil { // stored, but what was is not known
 			return fmt.Errorf("pgstore: commit: %w: %w", delivery.ErrUnknown, err)
 		}
+	case violates(err, "23505", "delivery_pkey"): // seqs are given again, after a failover to a server that was behind
+		err = errors.Join(err, r.leap(ctx))
 	case violates(err, "23502", ""): // no engine
 		err = fmt.Errorf("%w: its engine's row is gone", delivery.ErrOwned)
 	case err != nil && (again || undecided(err)):
@@ -236,7 +238,7 @@ func (c *commit) statements() *pgx.Batch {
 	}
 	d, o := &c.deliveries, &c.outcomes
 	q.Queue(c.sql.store, c.engine, c.batch, d.seq, d.id, d.shard, d.lane, d.due, d.expires, d.data,
-		c.b.Now, o.seq, o.state, o.attempts, o.data, o.fresh).QueryRow(func(row pgx.Row) error { return row.Scan(&c.stored) })
+		c.b.Now, o.seq, o.state, o.attempts, o.data, o.fresh, c.served()).QueryRow(func(row pgx.Row) error { return row.Scan(&c.stored) })
 	if len(c.takes.id) > 0 {
 		q.Queue(c.sql.take, c.takes.xid, c.takes.id)
 	}
@@ -268,6 +270,19 @@ func (c *commit) statements() *pgx.Batch {
 			QueryRow(func(row pgx.Row) error { return row.Scan(&k.Killed) })
 	}
 	return q
+}
+
+// served lists the shards of the rows to append.
+func (c *commit) served() []int16 {
+	var has [shards]bool
+	out := make([]int16, 0, 8)
+	for i, id := range c.deliveries.shard {
+		if !has[id] && c.deliveries.lane[i] != "" {
+			has[id] = true
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // looks reports whether the batch does more than to append.

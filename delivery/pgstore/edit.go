@@ -41,9 +41,9 @@ func (r *rows) find(ctx context.Context, tx pgx.Tx, edits []*lanes.Edit) ([]foun
 		var data []byte
 		var state *int16
 		var ended, tried, tries *int
-		var due *int64
+		var due, expires *int64
 		var hidden *bool
-		if err := rs.Scan(&id, &row.Seq, &data, &state, &ended, &f.outcome, &due, &tried, &tries, &hidden); err != nil {
+		if err := rs.Scan(&id, &row.Seq, &data, &state, &ended, &f.outcome, &due, &tried, &tries, &expires, &hidden); err != nil {
 			return nil, err
 		}
 		d, times, err := rowcodec.Delivery(id, data)
@@ -64,7 +64,7 @@ func (r *rows) find(ctx context.Context, tx pgx.Tx, edits []*lanes.Edit) ([]foun
 		}
 		if due != nil {
 			f.waits = true
-			row.Due, row.Attempts, row.Tries, f.Hidden = *due, *tried, *tries, *hidden
+			row.Due, row.Attempts, row.Tries, row.Expires, f.Hidden = *due, *tried, *tries, *expires, *hidden
 		}
 		f.Row = row
 		out = append(out, f)
@@ -212,7 +212,7 @@ type editing struct{ find, end, count, rewait, dropOutcomes string }
 
 func (s schema) editing() editing {
 	return editing{
-		find: s.sql(`SELECT d.id, d.seq, d.data, o.state, o.attempts, o.data, w.due, w.attempts, w.tries, w.hidden
+		find: s.sql(`SELECT d.id, d.seq, d.data, o.state, o.attempts, o.data, w.due, w.attempts, w.tries, w.expires, w.hidden
 			FROM @.delivery d LEFT JOIN @.outcome o ON o.seq = d.seq LEFT JOIN @.waiting w ON w.seq = d.seq
 			WHERE d.id = ANY($1::text[]) FOR UPDATE OF d`),
 		end: s.sql(`INSERT INTO @.outcome (seq, state, at, attempts, data)

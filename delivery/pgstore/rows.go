@@ -190,6 +190,15 @@ func (r *rows) skip(ctx context.Context) (int64, error) {
 	return first, nil
 }
 
+// leap has seqs begin after all that are stored.
+func (r *rows) leap(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next, r.end = 0, 0
+	_, err := r.pool.Exec(ctx, r.sql.leap)
+	return err
+}
+
 // gain makes up to n free shards this engine's and reads what waits in them. The
 // caller makes them owned.
 func (r *rows) gain(ctx context.Context, s schema, n int) (l lanes.Loaded, gained []int16, err error) {

@@ -63,14 +63,15 @@ func (m *member) balance(ctx context.Context) (changed bool, err error) {
 		}
 		m.log.LogAttrs(ctx, slog.LevelWarn, "pgstore: an engine gave no sign of life, its shards are free", slog.Int64("engine", id))
 	}
-	var engines, here, free int
+	var engines, here, kept, free int
+	mine := m.rows.mine()
 	err = m.cfg.Pool.QueryRow(ctx, m.schema.sql(`SELECT (SELECT count(*) FROM @.engine),
-		(SELECT count(*) FROM @.shard WHERE engine = $1), (SELECT count(*) FROM @.shard WHERE engine IS NULL)`), m.id).Scan(&engines, &here, &free)
+		(SELECT count(*) FROM @.shard WHERE engine = $1), (SELECT count(*) FROM @.shard WHERE engine = $1 AND id = ANY($2::smallint[])),
+		(SELECT count(*) FROM @.shard WHERE engine IS NULL)`), m.id, mine).Scan(&engines, &here, &kept, &free)
 	if err != nil {
 		return false, err
 	}
-	mine := m.rows.mine()
-	if engines == 0 || here < len(mine) {
+	if engines == 0 || kept < len(mine) { // as many others may be its own, after a failover that lost what it did last
 		return false, delivery.ErrOwned
 	}
 	if m.unclean {

@@ -3,7 +3,7 @@ package pgstore
 // statements are the texts with the schema's name filled in.
 type statements struct {
 	settings, store, attempts, wait, keyed, unwait, reveal, setLanes, dropLanes, kill, post, take string
-	queued, stored, hidden, heads, refill, block                                                  string
+	queued, stored, hidden, heads, refill, block, leap                                            string
 	loadHeads, loadAhead, loadLanes                                                               string
 }
 
@@ -18,12 +18,14 @@ func (s schema) statements() statements {
 				ELSE current_setting('synchronous_commit') END, true)`,
 
 		// The fence and the guard against repeating are the row of tally: without
-		// the engine's row its engine is null, a second time its key is taken.
-		store: s.sql(`WITH mine AS (SELECT id FROM @.engine WHERE id = $1 FOR KEY SHARE),
+		// the engine's row, or where a shard is not its own any more, its engine is
+		// null, a second time its key is taken.
+		store: s.sql(`WITH mine AS (SELECT id FROM @.engine WHERE id = $1 AND NOT EXISTS (
+				SELECT FROM unnest($16::smallint[]) AS u (id) WHERE NOT EXISTS (SELECT FROM @.shard s WHERE s.id = u.id AND s.engine = $1)) FOR KEY SHARE),
 			new AS (
 				INSERT INTO @.delivery (seq, id, shard, lane, due, expires, data)
 				SELECT * FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])
-				ON CONFLICT DO NOTHING RETURNING seq),
+				ON CONFLICT (id) DO NOTHING RETURNING seq),
 			ended AS (
 				INSERT INTO @.outcome (seq, state, at, attempts, data)
 				SELECT o.seq, o.state, $10::bigint, o.attempts, o.data
@@ -103,6 +105,7 @@ func (s schema) statements() statements {
 				WINDOW same AS (PARTITION BY u.want ORDER BY w.due, w.seq)) r
 			ORDER BY r.want, r.due, r.seq`),
 		block: s.sql(`SELECT nextval('@.block')`),
+		leap:  s.sql(`SELECT setval('@.block', greatest(nextval('@.block'), (SELECT max(seq) FROM @.delivery) / 4096 + 1))`),
 
 		// From lane to lane: what it costs depends on the lanes, not on the rows.
 		loadHeads: s.sql(`WITH RECURSIVE h AS (

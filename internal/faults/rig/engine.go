@@ -46,6 +46,13 @@ type Spec struct {
 	// Path is the SQLite file, which holds the registry as well. Empty is a
 	// memory store and a memory registry.
 	Path string
+	// Postgres, not empty, is the URL of a database that takes the place of the
+	// file; such an engine has no steps. Expiry, Poll and NoListen are the
+	// store's, Conns is the pool's cap, 0 is 12.
+	Postgres     string
+	Expiry, Poll time.Duration
+	NoListen     bool
+	Conns        int32
 	// Driver is the SQL driver; empty is one with [Steps].
 	Driver string
 	// Endpoints are set if the registry does not know them.
@@ -131,7 +138,7 @@ func assemble(ctx context.Context, spec Spec, steps *Steps, tune Tune) (_ *Engin
 		Store: e.Store, Registry: e.Registry, Client: e.Client,
 		Dialects:    map[string]delivery.Dialect{standardwebhooks.Name: dialect{&standardwebhooks.Dialect{}, delivery.Schedule{Pauses: spec.Pauses}}},
 		MaxInFlight: spec.MaxInFlight, LeaseTTL: spec.LeaseTTL, DrainTimeout: spec.DrainTimeout,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger: logger,
 	}
 	if steps != nil {
 		cfg.Store, cfg.Registry, cfg.Client = &steppedStore{e.Store, steps}, &steppedRegistry{e.Registry, steps}, &steppedClient{e.Client, steps}
@@ -151,6 +158,9 @@ func assemble(ctx context.Context, spec Spec, steps *Steps, tune Tune) (_ *Engin
 }
 
 func (e *Engine) openStore(ctx context.Context, spec Spec) error {
+	if spec.Postgres != "" {
+		return e.openPostgres(ctx, spec)
+	}
 	if spec.Path == "" {
 		s, err := memstore.Open(ctx, memstore.Config{Lanes: spec.Lanes})
 		if err != nil {
@@ -177,9 +187,13 @@ func (e *Engine) openStore(ctx context.Context, spec Spec) error {
 	return nil
 }
 
+var logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+
+const sealingKey = "the key of the rig, 32 bytes of " // of no worth
+
 // OpenRegistry opens the registry that engines keep in their file.
 func OpenRegistry(ctx context.Context, writer, reader *sql.DB) (*sqlregistry.Registry, error) {
-	sealer, err := registry.NewAESGCM([]byte("the key of the rig, 32 bytes of it"[:32]))
+	sealer, err := registry.NewAESGCM([]byte(sealingKey))
 	if err != nil {
 		return nil, err
 	}

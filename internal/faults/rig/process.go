@@ -54,6 +54,9 @@ func Main(m *testing.M, roles map[string]Role) int {
 	return 0
 }
 
+// Plays reports whether this process is to play a role.
+func Plays() bool { return os.Getenv(envRole) != "" }
+
 // A Child is the process's side of a [Process].
 type Child struct {
 	spec []byte

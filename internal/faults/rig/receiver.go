@@ -29,8 +29,9 @@ type Request struct {
 	// Body and Sum are of the whole body; empty if Cut.
 	Body []byte
 	Sum  [sha256.Size]byte
-	// At is when its head was read.
-	At time.Time
+	// At is when its head was read, End when the answer was written or the
+	// connection given up; zero before that.
+	At, End time.Time
 	// Conn counts the receiver's connections from 1.
 	Conn int
 	// Cut says that it came incomplete, or was left unread.
@@ -259,10 +260,10 @@ func (rc *Receiver) one(c net.Conn, n int, head *http.Request) bool {
 		return false
 	}
 	sent, again := a.give(c, rc.ends)
+	rc.mu.Lock()
+	r.Answered, r.End = sent, time.Now()
+	rc.mu.Unlock()
 	if sent {
-		rc.mu.Lock()
-		r.Answered = true
-		rc.mu.Unlock()
 		rc.news.tell()
 	}
 	return again && !a.Unread

@@ -1,5 +1,0 @@
-//go:build !race
-
-package httpsig_test
-
-const raceEnabled = false
