@@ -1,33 +1,78 @@
 package otelx
 
 import (
+	"reflect"
+
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
 
 // scope names this package to OpenTelemetry.
 const scope = "github.com/ringback-go/ringback/otelx"
 
-// An Option configures [Middleware] and [Transport]. A nil Option is ignored.
+// An Option configures a function of this package. A nil Option is ignored, and
+// so is one that says nothing to the function.
 type Option interface{ apply(c *config) }
 
-// config holds what the options say; nil and empty are "not said".
+// config holds what the options say. serverName empty is "not said".
 type config struct {
-	tracers     trace.TracerProvider
-	meters      metric.MeterProvider
-	propagators propagation.TextMapPropagator
-	serverName  string
+	tracers    trace.TracerProvider
+	meters     metric.MeterProvider
+	propagator propagation.TextMapPropagator
+	serverName string
+	parent     bool
+
+	// Of the globals, what stands there until the application sets one.
+	noTracers trace.TracerProvider
+	noMeters  metric.MeterProvider
 }
 
-func newConfig(opts []Option) config {
-	var c config
+func newConfig(opts []Option) *config {
+	c := &config{
+		tracers:    otel.GetTracerProvider(),
+		meters:     otel.GetMeterProvider(),
+		propagator: propagation.TraceContext{},
+	}
 	for _, o := range opts {
 		if o != nil {
-			o.apply(&c)
+			o.apply(c)
 		}
 	}
+	if placeholder(c.tracers) {
+		c.noTracers = c.tracers
+	}
+	if placeholder(c.meters) {
+		c.noMeters = c.meters
+	}
 	return c
+}
+
+func (c *config) tracer() trace.Tracer {
+	return c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))
+}
+
+func (c *config) meter() metric.Meter {
+	return c.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))
+}
+
+// untraced reports whether nobody makes spans, as far as that is known without
+// making one.
+func (c *config) untraced() bool {
+	return c.noTracers != nil && otel.GetTracerProvider() == c.noTracers
+}
+
+func (c *config) unmeasured() bool {
+	return c.noMeters != nil && otel.GetMeterProvider() == c.noMeters
+}
+
+// placeholder reports whether provider is what the API has for a global before
+// it is set. Taken for another one, it costs time and nothing else.
+func placeholder(provider any) bool {
+	t := reflect.TypeOf(provider)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
 }
 
 type optionFunc func(c *config)
@@ -44,9 +89,8 @@ func WithTracerProvider(p trace.TracerProvider) Option {
 	})
 }
 
-// WithMeterProvider says who makes the metrics of [Middleware]. Nil is
-// ignored; without the option it is OpenTelemetry's global provider.
-// [Transport] has no metrics and does not use it.
+// WithMeterProvider says who makes the metrics. Nil is ignored; without the
+// option it is OpenTelemetry's global provider. [Transport] has no metrics.
 func WithMeterProvider(p metric.MeterProvider) Option {
 	return optionFunc(func(c *config) {
 		if p != nil {
@@ -55,16 +99,16 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	})
 }
 
-// WithPropagators says how contexts travel. Nil is ignored.
+// WithPropagator says how contexts travel. Nil is ignored; without the option
+// it is [propagation.TraceContext].
 //
-// [Middleware] reads the sender's span context with p, for the link; without
-// the option with OpenTelemetry's global propagator. [Transport] lets p write
-// traceparent, and drops what else it writes; without the option it is
-// [propagation.TraceContext]. An empty composite propagator turns either off.
-func WithPropagators(p propagation.TextMapPropagator) Option {
+// [Middleware] reads the sender's span context with p, for the link, and
+// nothing else. [Transport] lets p write traceparent, and drops what else it
+// writes. An empty composite propagator turns either off.
+func WithPropagator(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) {
 		if p != nil {
-			c.propagators = p
+			c.propagator = p
 		}
 	})
 }
@@ -80,4 +124,12 @@ func WithServerName(hostport string) Option {
 			c.serverName = hostport
 		}
 	})
+}
+
+// WithParentFromPublish has [Trace] make the attempts children of the event's
+// TraceParent. Without the option each attempt begins a trace of its own that
+// is linked to it: retries go on for days, and a trace that lasts as long is
+// more than most backends and tail samplers put up with.
+func WithParentFromPublish() Option {
+	return optionFunc(func(c *config) { c.parent = true })
 }

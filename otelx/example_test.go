@@ -20,7 +20,7 @@ func ExampleMiddleware() {
 	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))
 
 	gates := middleware.Chain(
-		otelx.Middleware(otelx.WithTracerProvider(provider), otelx.WithPropagators(propagation.TraceContext{})),
+		otelx.Middleware(otelx.WithTracerProvider(provider), otelx.WithPropagator(propagation.TraceContext{})),
 		middleware.Method{}.Handler,
 		middleware.Query{}.Handler,
 		middleware.Body{}.Handler,

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
@@ -28,14 +27,10 @@ import (
 // The middleware panics when it is given a nil handler.
 func Middleware(opts ...Option) middleware.Middleware {
 	c := newConfig(opts)
-	sender := c.propagators
-	if sender == nil {
-		sender = otel.GetTextMapPropagator()
-	}
 	traced := otelhttp.NewMiddleware("",
 		otelhttp.WithTracerProvider(c.tracers),
 		otelhttp.WithMeterProvider(c.meters),
-		otelhttp.WithPropagators(linkOnly{sender}),
+		otelhttp.WithPropagators(linkOnly{c.propagator}),
 		otelhttp.WithServerName(c.serverName),
 		otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return true }),
 	)
@@ -43,7 +38,14 @@ func Middleware(opts ...Option) middleware.Middleware {
 		if f, isFunc := next.(http.HandlerFunc); next == nil || isFunc && f == nil {
 			panic("otelx: Middleware: the next handler is nil, pass the gates and the handler to observe")
 		}
-		return traced(amend{next})
+		observed := traced(amend{next})
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c.untraced() && c.unmeasured() { // otelhttp collects attributes all the same
+				next.ServeHTTP(w, r)
+				return
+			}
+			observed.ServeHTTP(w, r)
+		})
 	}
 }
 

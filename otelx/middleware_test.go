@@ -77,7 +77,7 @@ func TestMiddlewareSender(t *testing.T) {
 			spans, provider := recorder()
 			var inside trace.SpanContext
 			var bag baggage.Baggage
-			h := otelx.Middleware(otelx.WithTracerProvider(provider), otelx.WithPropagators(tt.propagators))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			h := otelx.Middleware(otelx.WithTracerProvider(provider), otelx.WithPropagator(tt.propagators))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				inside, bag = trace.SpanContextFromContext(r.Context()), baggage.FromContext(r.Context())
 			}))
 			r := httptest.NewRequest(http.MethodPost, "/", nil)
@@ -115,7 +115,7 @@ func TestMiddlewareOwnBaggage(t *testing.T) {
 	t.Parallel()
 	_, provider := recorder()
 	var bag baggage.Baggage
-	h := otelx.Middleware(otelx.WithTracerProvider(provider), otelx.WithPropagators(everything))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	h := otelx.Middleware(otelx.WithTracerProvider(provider), otelx.WithPropagator(everything))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		bag = baggage.FromContext(r.Context())
 	}))
 	r := httptest.NewRequestWithContext(withBaggage(t.Context(), t), http.MethodPost, "/", nil)
@@ -240,7 +240,7 @@ func TestMiddlewareWriter(t *testing.T) {
 
 func TestMiddlewareNil(t *testing.T) {
 	t.Parallel()
-	observe := otelx.Middleware(nil, otelx.WithTracerProvider(nil), otelx.WithMeterProvider(nil), otelx.WithPropagators(nil), otelx.WithServerName(""))
+	observe := otelx.Middleware(nil, otelx.WithTracerProvider(nil), otelx.WithMeterProvider(nil), otelx.WithPropagator(nil), otelx.WithServerName(""))
 	w := httptest.NewRecorder()
 	observe(http.HandlerFunc(accept)).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
 	if w.Code != http.StatusNoContent {

@@ -8,10 +8,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
@@ -29,34 +26,34 @@ import (
 // and no query. It ends when the request fails, or when the answer's body is
 // closed or read to its end; where the body fails, error.type says so.
 //
-// The span's parent is the span of the request's context, if any. Transport
-// panics when client is nil.
+// The span's parent is the span of the request's context, if any. An attempt of
+// an engine that has [Trace] is a client span already: it gets the attributes of
+// the request and its traceparent goes out, and there is no second span.
+//
+// Transport panics when client is nil.
 func Transport(client delivery.Client, opts ...Option) delivery.Client {
 	if client == nil {
 		panic("otelx: Transport: the client is nil, pass the one that sends")
 	}
 	c := newConfig(opts)
-	if c.tracers == nil {
-		c.tracers = otel.GetTracerProvider()
-	}
-	if c.propagators == nil {
-		c.propagators = propagation.TraceContext{}
-	}
-	return &transport{
-		client:      client,
-		tracer:      c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL)),
-		propagators: c.propagators,
-	}
+	return &transport{config: c, client: client, tracer: c.tracer()}
 }
 
 type transport struct {
-	client      delivery.Client
-	tracer      trace.Tracer
-	propagators propagation.TextMapPropagator
+	*config
+
+	client delivery.Client
+	tracer trace.Tracer
 }
 
 // Do implements [delivery.Client].
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
+	if span, ok := req.Context().Value(attemptKey{}).(trace.Span); ok {
+		return t.attempt(req, span)
+	}
+	if t.untraced() {
+		return t.client.Do(req)
+	}
 	name, attrs := describe(req)
 	ctx, span := t.tracer.Start(req.Context(), name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
 	if !span.SpanContext().IsValid() { // no provider, no trace
@@ -70,7 +67,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 		}
 	}()
 	outgoing := &carrier{req: req.WithContext(ctx)}
-	t.propagators.Inject(ctx, outgoing)
+	t.propagator.Inject(ctx, outgoing)
 	resp, err := t.client.Do(outgoing.req)
 	if !span.IsRecording() {
 		return resp, err
@@ -91,6 +88,17 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// attempt sends what Trace has a span for already.
+func (t *transport) attempt(req *http.Request, span trace.Span) (*http.Response, error) {
+	if span.IsRecording() {
+		_, attrs := describe(req)
+		span.SetAttributes(attrs...)
+	}
+	outgoing := &carrier{req: req.WithContext(req.Context())}
+	t.propagator.Inject(req.Context(), outgoing)
+	return t.client.Do(outgoing.req)
+}
+
 // describe returns the span's name, and the attributes that samplers may want
 // to see.
 func describe(req *http.Request) (name string, attrs []attribute.KeyValue) {
@@ -99,13 +107,19 @@ func describe(req *http.Request) (name string, attrs []attribute.KeyValue) {
 		name, method = m.Value.AsString(), m
 	}
 	attrs = append(make([]attribute.KeyValue, 0, 4), method)
-	if req.URL != nil {
-		attrs = append(attrs, semconv.URLScheme(req.URL.Scheme), semconv.ServerAddress(req.URL.Hostname()))
-		if p := port(req.URL); p > 0 {
-			attrs = append(attrs, semconv.ServerPort(p))
-		}
+	return name, server(attrs, req.URL)
+}
+
+// server adds whom u leads to. Paths and queries of endpoints hold tokens.
+func server(attrs []attribute.KeyValue, u *url.URL) []attribute.KeyValue {
+	if u == nil {
+		return attrs
 	}
-	return name, attrs
+	attrs = append(attrs, semconv.URLScheme(u.Scheme), semconv.ServerAddress(u.Hostname()))
+	if p := port(u); p > 0 {
+		attrs = append(attrs, semconv.ServerPort(p))
+	}
+	return attrs
 }
 
 var methods = map[string]attribute.KeyValue{
@@ -137,13 +151,6 @@ func port(u *url.URL) int {
 		return 80
 	}
 	return 0
-}
-
-// fail marks the span. The error's text stays away: a client that is not
-// egress's may have the URL in it.
-func fail(span trace.Span, class string) {
-	span.SetAttributes(semconv.ErrorTypeKey.String(class))
-	span.SetStatus(codes.Error, class)
 }
 
 const traceparent = "traceparent"

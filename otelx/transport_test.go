@@ -210,11 +210,11 @@ func TestTransportPropagation(t *testing.T) {
 	}{
 		{"by default", []otelx.Option{otelx.WithTracerProvider(provider)}, http.Header{"X-A": {"1"}}, "-01"},
 		{"no header yet", []otelx.Option{otelx.WithTracerProvider(provider)}, nil, "-01"},
-		{"with baggage", []otelx.Option{otelx.WithTracerProvider(provider), otelx.WithPropagators(everything)}, http.Header{}, "-01"},
+		{"with baggage", []otelx.Option{otelx.WithTracerProvider(provider), otelx.WithPropagator(everything)}, http.Header{}, "-01"},
 		{"an old one", []otelx.Option{otelx.WithTracerProvider(provider)}, http.Header{"Traceparent": {senderField}}, "-01"},
 		{"an old one in lower case", []otelx.Option{otelx.WithTracerProvider(provider)}, http.Header{"traceparent": {senderField}}, "-01"},
 		{"not sampled", []otelx.Option{otelx.WithTracerProvider(unsampled)}, http.Header{}, "-00"},
-		{"turned off", []otelx.Option{otelx.WithTracerProvider(provider), otelx.WithPropagators(propagation.NewCompositeTextMapPropagator())}, http.Header{"X-A": {"1"}}, ""},
+		{"turned off", []otelx.Option{otelx.WithTracerProvider(provider), otelx.WithPropagator(propagation.NewCompositeTextMapPropagator())}, http.Header{"X-A": {"1"}}, ""},
 		{"no provider", nil, http.Header{"X-A": {"1"}}, ""},
 	}
 	for _, tt := range tests {
@@ -277,7 +277,7 @@ func TestTransportNoProvider(t *testing.T) {
 	resp, err := otelx.Transport(clientFunc(func(r *http.Request) (*http.Response, error) {
 		seen = r
 		return server.Client().Do(r)
-	}), nil, otelx.WithTracerProvider(nil), otelx.WithPropagators(nil)).Do(req)
+	}), nil, otelx.WithTracerProvider(nil), otelx.WithPropagator(nil)).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
