@@ -21,7 +21,7 @@ func (s schema) statements() statements {
 		// the engine's row, or where a shard is not its own any more, its engine is
 		// null, a second time its key is taken.
 		store: s.sql(`WITH mine AS (SELECT id FROM @.engine WHERE id = $1 AND NOT EXISTS (
-				SELECT FROM unnest($16::smallint[]) AS u (id) WHERE NOT EXISTS (SELECT FROM @.shard s WHERE s.id = u.id AND s.engine = $1)) FOR KEY SHARE),
+				SELECT FROM unnest($16::smallint[]) AS u (id) WHERE (SELECT s.engine FROM @.shard s WHERE s.id = u.id) IS DISTINCT FROM $1) FOR KEY SHARE),
 			new AS (
 				INSERT INTO @.delivery (seq, id, shard, lane, due, expires, data)
 				SELECT * FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])
