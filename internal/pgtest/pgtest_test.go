@@ -15,7 +15,19 @@ import (
 	"github.com/ringback-go/ringback/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(victim) == "" {
+		pgtest.Main(m)
+		return
+	}
+	url, _, err := pgtest.Run(pgtest.Options{}) // and it is never stopped: the process is killed
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(url)
+	time.Sleep(time.Hour)
+}
 
 // ask returns what a query of one value says.
 func ask[T any](t testing.TB, name, query string, args ...any) (value T) {
@@ -121,7 +133,7 @@ const victim = "PGTEST_VICTIM"
 func TestNoServerIsLeft(t *testing.T) {
 	t.Parallel()
 	pgtest.Start(t, pgtest.Options{}).Stop(t) // skips where there is no server
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictim$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), victim+"=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -163,13 +175,4 @@ func TestNoServerIsLeft(t *testing.T) {
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the folder is left: %v", err)
 	}
-}
-
-// TestVictim is for the process that TestNoServerIsLeft kills.
-func TestVictim(t *testing.T) {
-	if os.Getenv(victim) == "" {
-		t.Skip("run by TestNoServerIsLeft only")
-	}
-	t.Log(pgtest.Start(t, pgtest.Options{}).URL())
-	<-t.Context().Done()
 }
