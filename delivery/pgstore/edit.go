@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -33,7 +34,7 @@ func (r *rows) find(ctx context.Context, tx pgx.Tx, edits []*lanes.Edit) ([]foun
 		return nil, err
 	}
 	defer rs.Close()
-	var out []found
+	out := make([]found, 0, len(edits))
 	for rs.Next() {
 		var id string
 		var f found
@@ -69,6 +70,13 @@ func (r *rows) find(ctx context.Context, tx pgx.Tx, edits []*lanes.Edit) ([]foun
 		f.Row = row
 		out = append(out, f)
 	}
+	place := make(map[*lanes.Edit]int, len(edits))
+	for i, e := range edits {
+		place[e] = i
+	}
+	// As if one was changed after another: of a key, the first to come back is
+	// not hidden.
+	slices.SortFunc(out, func(a, b found) int { return place[a.Edit] - place[b.Edit] })
 	return out, rs.Err()
 }
 

@@ -316,26 +316,36 @@ func (s *Store) operate(ctx context.Context, kind int16, ids []string, here func
 	if err != nil {
 		return false, err
 	}
-	var mine []string
-	theirs := &posts{}
+	type delivered struct {
+		lane         string
+		inbox, ended bool
+	}
+	found := map[string]delivered{}
 	known := map[string]string{} // their lanes
-	var id, lane string
-	var inbox, ended bool
-	_, err = pgx.ForEachRow(rs, []any{&id, &lane, &inbox, &ended}, func() error {
-		switch {
-		case known[id] != "" || lane == "":
-			return nil
-		case m != nil && !inbox && m.rows.Owns(lane):
-			mine = append(mine, id)
-		default:
-			theirs.add(kind, shardOf(lane), id, lane, "", nil)
-			settled = settled || ended
+	var id string
+	var d delivered
+	_, err = pgx.ForEachRow(rs, []any{&id, &d.lane, &d.inbox, &d.ended}, func() error {
+		if _, twice := found[id]; !twice && d.lane != "" {
+			found[id], known[id] = d, d.lane
 		}
-		known[id] = lane
 		return nil
 	})
 	if err != nil {
 		return false, err
+	}
+	var mine []string
+	theirs := &posts{}
+	for _, id := range ids { // in the caller's order: of a key, the first to come back is not hidden
+		switch d, ok := found[id]; {
+		case !ok:
+			continue
+		case m != nil && !d.inbox && m.rows.Owns(d.lane):
+			mine = append(mine, id)
+		default:
+			theirs.add(kind, shardOf(d.lane), id, d.lane, "", nil)
+			settled = settled || d.ended
+		}
+		delete(found, id)
 	}
 	if len(mine) > 0 {
 		err = here(m, mine)

@@ -47,9 +47,9 @@ func (s schema) statements() statements {
 		keyed: s.sql(`INSERT INTO @.waiting (seq, shard, lane, key, retry, due, attempts, tries, expires, hidden)
 			SELECT w.seq, w.shard, w.lane, w.key, w.retry, w.due, w.attempts, w.tries, w.expires, w.place > 1
 				OR EXISTS (SELECT FROM @.waiting x WHERE x.lane = w.lane AND x.key = w.key AND x.key <> '')
-			FROM (SELECT u.*, row_number() OVER (PARTITION BY u.lane, u.key ORDER BY u.seq) AS place
+			FROM (SELECT u.*, row_number() OVER (PARTITION BY u.lane, u.key ORDER BY u.n) AS place
 				FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::bytea[], $5::boolean[], $6::bigint[], $7::integer[], $8::integer[], $9::bigint[])
-					AS u (seq, shard, lane, key, retry, due, attempts, tries, expires)
+					WITH ORDINALITY AS u (seq, shard, lane, key, retry, due, attempts, tries, expires, n)
 				WHERE EXISTS (SELECT FROM @.delivery d WHERE d.seq = u.seq)) w
 			RETURNING seq, hidden`),
 		unwait: s.sql(`DELETE FROM @.waiting WHERE seq = ANY($1::bigint[])`),

@@ -12,6 +12,7 @@ var redriveRules = []rule{
 	{"redrive/many", "RetryNow takes many deliveries in one step, whatever their states.", redriveMany},
 	{"redrive/unknown", "RetryNow of several of which one is not known revives the others and is ErrNotFound.", redriveUnknown},
 	{"redrive/too_many", "RetryNow takes MaxBatch deliveries at most.", redriveTooMany},
+	{"redrive/order", "Of a key's deliveries that come back in one step, the first that was named is handed out first.", redriveOrder},
 	{"redrive/filter", "A filter chooses by subscription, tenant, type, state and the time of publishing.", redriveFilter},
 	{"redrive/while", "Deliveries may be revived while they are listed, and each is listed once.", redriveWhile},
 }
@@ -46,6 +47,18 @@ func redriveMany(e *env) {
 		e.Errorf("%d are leased, want the %d that were asked for and were not leased", len(got), len(ids))
 	}
 	e.end(delivery.Done, held)
+}
+
+func redriveOrder(e *env) {
+	op := e.operator()
+	e.enqueue(keyed("a", "l", "k"), keyed("b", "l", "k"), keyed("c", "l", "k"))
+	for _, id := range []string{"a", "b", "c"} {
+		e.end(delivery.GiveUp, e.wantOne(id))
+	}
+	e.must(op.RetryNow(e.ctx, e.now, "c", "a", "b"), "RetryNow")
+	for _, id := range []string{"c", "a", "b"} {
+		e.end(delivery.Done, e.wantOne(id))
+	}
 }
 
 func redriveUnknown(e *env) {
