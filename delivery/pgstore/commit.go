@@ -18,12 +18,25 @@ import (
 func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	if err := r.postpone(ctx, b); err != nil {
+	err := r.commit(ctx, b)
+	if violates(err, "23505", "delivery_pkey") { // seqs are given again: the server that took over after a failover was behind
+		if err = r.leap(ctx); err == nil {
+			err = r.commit(ctx, b)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("pgstore: commit: %w", err)
+	}
+	return nil
+}
+
+func (r *rows) commit(ctx context.Context, b *lanes.Batch) error {
+	if err := r.postpone(ctx, b); err != nil {
+		return err
 	}
 	batch, again, err := r.begin(ctx, b)
 	if err != nil {
-		return fmt.Errorf("pgstore: commit: %w", err)
+		return err
 	}
 	c := &commit{rows: r, b: b, batch: batch}
 	c.collect()
@@ -34,18 +47,17 @@ func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
 	switch {
 	case err == nil && c.stored < c.fresh:
 		if err = c.findDuplicates(ctx); err != nil { // stored, but what was is not known
-			return fmt.Errorf("pgstore: commit: %w: %w", delivery.ErrUnknown, err)
+			return fmt.Errorf("%w: %w", delivery.ErrUnknown, err)
 		}
-	case violates(err, "23505", "delivery_pkey"): // seqs are given again, after a failover to a server that was behind
-		err = errors.Join(err, r.leap(ctx))
-	case violates(err, "23502", ""): // no engine
+	case violates(err, "23505", "delivery_pkey"): // not stored, and to be numbered anew
+	case fenced(err):
 		err = fmt.Errorf("%w: its engine's row is gone", delivery.ErrOwned)
 	case err != nil && (again || undecided(err)):
-		return fmt.Errorf("pgstore: commit: %w: %w", delivery.ErrUnknown, err)
+		return fmt.Errorf("%w: %w", delivery.ErrUnknown, err)
 	}
 	r.ended(b)
 	if err != nil {
-		return fmt.Errorf("pgstore: commit: %w", err)
+		return err
 	}
 	for low := r.low.Load(); low < b.Low && !r.low.CompareAndSwap(low, b.Low); low = r.low.Load() {
 	}
@@ -60,6 +72,12 @@ func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
 func violates(err error, code, constraint string) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pg.Code == code && (constraint == "" || pg.ConstraintName == constraint)
+}
+
+// fenced reports whether the engine's row is gone, or a shard not its own.
+func fenced(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "23502" && pg.TableName == "tally" && pg.ColumnName == "engine"
 }
 
 // undecided reports whether what was sent may have been committed all the same.

@@ -81,7 +81,10 @@ type reader struct {
 	eras   [shards]int64 // how often a shard became this member's
 	behind atomic.Bool   // how lanes are served may be about to change; set under mu
 
-	pass pass // under way
+	pass   pass          // under way
+	stuck  [shards]bool  // a letter of theirs cannot be read
+	relook time.Time     // when to try those again; zero: there are none
+	pause  time.Duration // before that
 }
 
 // pass is one reading of the inbox. Of each shard it takes all letters in their
@@ -148,9 +151,12 @@ func (r *reader) own(ids []int16, come bool) {
 func (r *reader) begin() (whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pass = pass{mine: r.rows.mine(), eras: r.eras}
 	whole = r.whole || r.xmax == ""
 	r.whole = false
+	if !r.relook.IsZero() && (whole || time.Now().After(r.relook)) {
+		r.stuck, r.relook, whole = [shards]bool{}, time.Time{}, true
+	}
+	r.pass = pass{mine: r.rows.mine(), eras: r.eras, stops: r.stuck}
 	return whole
 }
 
@@ -287,7 +293,8 @@ func (r *reader) take(ctx context.Context, got []letter) error {
 		if l.kind == inboxDelivery {
 			d, t, err := rowcodec.Delivery(l.name, l.data)
 			if err != nil {
-				return err
+				r.stop(ctx, l, err)
+				continue
 			}
 			fold = append(fold, lanes.Incoming{Row: lanes.Row{Delivery: d, Due: t.Due, Expires: t.Expires}, Source: l.source})
 			continue
@@ -306,22 +313,36 @@ func (r *reader) take(ctx context.Context, got []letter) error {
 	return flush()
 }
 
+// stop leaves a letter that cannot be read where it is, and what follows it in
+// its shard: a newer program may have written it, and will read it. The other
+// shards go on.
+func (r *reader) stop(ctx context.Context, l letter, err error) {
+	r.pass.stops[l.shard], r.stuck[l.shard], r.relook = true, true, time.Now().Add(r.pause)
+	r.log.LogAttrs(ctx, slog.LevelError, "pgstore: a letter in the inbox cannot be read, its shard waits",
+		slog.Int("shard", int(l.shard)), slog.Int("kind", int(l.kind)), slog.String("xid", l.xid), slog.Int64("id", l.id), slog.Any("error", err))
+}
+
+var errKind = errors.New("pgstore: of an unknown kind")
+
 // obey does what another process wants done with a lane or a delivery. A lane
 // that left meanwhile is its new owner's to look after.
 func (r *reader) obey(ctx context.Context, l letter) error {
 	var err error
 	switch l.kind {
 	case inboxLane:
-		var st delivery.LaneState
-		if st, err = readLaneState(l.data); err == nil {
-			err = r.store.SetLanes(ctx, time.Time{}, st)
+		st, unread := readLaneState(l.data)
+		if unread != nil {
+			r.stop(ctx, l, unread)
+			return nil
 		}
+		err = r.store.SetLanes(ctx, time.Time{}, st)
 	case inboxRetry:
 		err = r.store.RetryNow(ctx, time.Time{}, l.name)
 	case inboxCancel:
 		err = r.store.Cancel(ctx, time.Time{}, l.name)
 	default:
-		r.log.LogAttrs(ctx, slog.LevelError, "pgstore: a newer program's letter dropped", slog.Int("kind", int(l.kind)))
+		r.stop(ctx, l, errKind)
+		return nil
 	}
 	switch {
 	case errors.Is(err, lanes.ErrElsewhere):

@@ -95,10 +95,15 @@ func (s *Store) belong(ctx context.Context) error {
 	return err
 }
 
-func (s *Store) join(ctx context.Context) (*member, error) {
+func (s *Store) join(ctx context.Context) (_ *member, err error) {
 	m := &member{Store: s, kick: make(chan struct{}, 1), shift: make(chan struct{}, 1)}
 	living, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	m.living, m.fail = living, end
+	defer func() {
+		if err != nil {
+			end(err)
+		}
+	}()
 	m.rows = &rows{
 		pool: s.cfg.Pool, sql: &s.sql, edit: &s.edit, timeout: max(s.cfg.Expiry, leastTimeout), lenient: s.lenient, idle: s.idle(),
 		posted: func() { s.bell.ring(newsInbox) }, failed: end,
@@ -120,7 +125,7 @@ func (s *Store) join(ctx context.Context) (*member, error) {
 	if m.lanes, err = lanes.Open(ctx, m.rows, s.cfg.Lanes); err != nil {
 		return nil, err
 	}
-	m.reader = &reader{rows: m.rows, store: m.lanes, sql: &s.letters, log: s.log}
+	m.reader = &reader{rows: m.rows, store: m.lanes, sql: &s.letters, log: s.log, pause: s.cfg.Expiry}
 	if _, err := m.balance(ctx); err != nil {
 		return nil, errors.Join(err, s.bury(context.WithoutCancel(ctx), m.id, false))
 	}

@@ -44,10 +44,14 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, name string) error {
 
 func migrate(ctx context.Context, pool *pgxpool.Pool, s schema) error {
 	files := migrationFiles()
+	var version int
+	if err := pool.QueryRow(ctx, s.sql(`SELECT version FROM @.version`)).Scan(&version); err == nil && version == len(files) {
+		return nil // whoever finds everything made needs no right to make it
+	}
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		for _, q := range []string{
 			`SELECT pg_advisory_xact_lock(hashtextextended('ringback migrations', 0))`,
-			`CREATE SCHEMA IF NOT EXISTS ` + string(s),
+			`DO $$ BEGIN IF to_regnamespace('` + string(s) + `') IS NULL THEN CREATE SCHEMA ` + string(s) + `; END IF; END $$`,
 			`SET LOCAL search_path = ` + string(s),
 			`CREATE TABLE IF NOT EXISTS version (version integer NOT NULL)`,
 			`INSERT INTO version SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM version)`,
@@ -56,7 +60,6 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, s schema) error {
 				return err
 			}
 		}
-		var version int
 		if err := tx.QueryRow(ctx, `SELECT version FROM version`).Scan(&version); err != nil {
 			return err
 		}

@@ -2,7 +2,9 @@ package pgstore
 
 import (
 	"context"
+	"hash/fnv"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +33,18 @@ type bell struct {
 	rung    chan struct{}
 	serving atomic.Bool
 	telling atomic.Bool
+}
+
+// channel is where a schema's processes tell each other. The server takes 63
+// bytes, which the longest schema's name needs alone.
+func channel(schemaName string) string {
+	const prefix, most = "ringback.", 63
+	if len(prefix)+len(schemaName) <= most {
+		return prefix + schemaName
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(schemaName)) // cannot fail
+	return prefix + strconv.FormatUint(h.Sum64(), 36)
 }
 
 // bellPause is the least time between two notifications of a process.

@@ -33,7 +33,7 @@ type Config struct {
 	// to others. 0 is 10 s; less than 500 ms is too little.
 	Expiry time.Duration
 	// Poll is how often, at least, it is looked what others left for this
-	// process. 0 is 250 ms.
+	// process. 0 is 250 ms, less than 5 ms is 5 ms.
 	Poll time.Duration
 	// NoListen leaves out the connection that listens, for poolers in
 	// transaction mode; then the store polls.
@@ -68,6 +68,8 @@ type Store struct {
 	changed chan struct{} // closed when member changes
 }
 
+const pollMin = 5 * time.Millisecond
+
 // Open checks that the tables are there and as this program knows them; see
 // [Migrate]. The store takes part in delivering while [Store.Run] runs.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
@@ -79,7 +81,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	case cfg.Expiry < 0 || cfg.Poll < 0 || cfg.Expiry > 0 && cfg.Expiry < 500*time.Millisecond:
 		return nil, errors.New("pgstore: Config.Expiry under 500 ms, or a negative time")
 	}
-	cfg.Expiry, cfg.Poll = cmp.Or(cfg.Expiry, 10*time.Second), cmp.Or(cfg.Poll, 250*time.Millisecond)
+	cfg.Expiry, cfg.Poll = cmp.Or(cfg.Expiry, 10*time.Second), max(cmp.Or(cfg.Poll, 250*time.Millisecond), pollMin)
 	if cfg.Name == "" {
 		host, _ := os.Hostname() // nobody but operators needs it
 		cfg.Name = fmt.Sprintf("%s:%d", host, os.Getpid())
@@ -91,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
 		browser: newBrowser(cfg.Pool, sc), pruner: newPruner(cfg.Pool, sc),
 		cfg: cfg, schema: sc, sql: sc.statements(), edit: sc.editing(), letters: sc.letters(), log: cfg.Logger,
-		bell:    bell{pool: cfg.Pool, channel: "ringback." + cmp.Or(cfg.Schema, DefaultSchema), log: cfg.Logger, rung: make(chan struct{}, 1)},
+		bell:    bell{pool: cfg.Pool, channel: channel(cmp.Or(cfg.Schema, DefaultSchema)), log: cfg.Logger, rung: make(chan struct{}, 1)},
 		opened:  time.Now(),
 		changed: make(chan struct{}),
 	}
