@@ -14,8 +14,7 @@ lint: ## formatting, vet, linters, module files
 	.ci/lint
 
 fuzz: ## each fuzz target for FUZZTIME
-	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 bench: ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
