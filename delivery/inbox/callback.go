@@ -18,7 +18,8 @@ const (
 )
 
 var (
-	errLarge   = errors.New("inbox: headers too large")
+	errLarge   = &refusal{http.StatusRequestHeaderFieldsTooLarge, "the headers are too large"}
+	errTarget  = &refusal{http.StatusBadRequest, "the target is no path"}
 	errCorrupt = errors.New("inbox: the stored callback cannot be read")
 )
 
@@ -30,8 +31,12 @@ type head struct {
 
 // encodeHead returns the head as bytes, which its body follows.
 func encodeHead(r *http.Request, drop map[string]bool) ([]byte, error) {
+	target := r.URL.RequestURI()
+	if _, err := url.ParseRequestURI(target); err != nil {
+		return nil, errTarget // it could not be handled afterwards
+	}
 	b := []byte{version}
-	for _, text := range []string{r.Method, r.Host, r.URL.RequestURI(), r.RemoteAddr} {
+	for _, text := range []string{r.Method, r.Host, target, r.RemoteAddr} {
 		b = appendText(b, text)
 	}
 	n := 0
@@ -47,9 +52,6 @@ func encodeHead(r *http.Request, drop map[string]bool) ([]byte, error) {
 		}
 		for _, value := range values {
 			b = appendText(appendText(b, name), value)
-		}
-		if len(b) > mostHead {
-			return nil, errLarge
 		}
 	}
 	if len(b) > mostHead {

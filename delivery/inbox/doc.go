@@ -22,7 +22,9 @@
 // request as it came, at least once, in order where there is a key, again by the
 // schedule where it fails, and what fails for good is a dead letter, which the
 // store's [delivery.Operator] and [delivery.Browser] show and redrive. A repeat
-// from the platform is answered and not handled again.
+// from the platform is answered and not handled again, whatever its body: put a
+// middleware.Dedup gate outside where the same id with another body shall be seen.
+// A receiver that decodes and answers itself stores by [Inbox.Keep].
 //
 // # Not here
 //

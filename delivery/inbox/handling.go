@@ -35,12 +35,16 @@ func (w handling) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(&a.body), Request: r}, nil
 }
 
+// What the log takes of a panic.
+const maxPanic, maxStack = 512, 8 << 10
+
 func (w handling) call(a *answer, r *http.Request) (panicked bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			panicked = true
+			text, stack := fmt.Sprint(v), debug.Stack()
 			w.log.LogAttrs(r.Context(), slog.LevelError, "inbox: the handler panicked",
-				slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+				slog.String("panic", text[:min(len(text), maxPanic)]), slog.String("stack", string(stack[:min(len(stack), maxStack)])))
 		}
 	}()
 	w.handler.ServeHTTP(a, r)
@@ -58,7 +62,10 @@ type answer struct {
 func (a *answer) Header() http.Header { return a.header }
 
 func (a *answer) WriteHeader(status int) {
-	if a.status == 0 && status >= 200 { // others are on the way to one
+	if status < 100 || status > 999 { // net/http does so too, and it must not pass for none
+		panic(fmt.Sprintf("inbox: invalid status %d", status))
+	}
+	if a.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) { // others are on the way to one
 		a.status = status
 	}
 }

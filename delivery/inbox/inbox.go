@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/registry"
@@ -23,7 +24,10 @@ type Config struct {
 	Store delivery.Store
 	// Handler does the work, in [Inbox.Run]. Needed. A status of 2xx ends a
 	// callback; 408, 425, 429, 5xx, a panic and no end in time are tried again;
-	// any other status is final. Retry-After is obeyed.
+	// any other status is final. Retry-After is obeyed; with 429 and 503 all
+	// callbacks wait so long. After five failures in a row one is handled at a
+	// time, each success doubles that. A handler that does not end when its
+	// context does keeps its place, and [Inbox.Run] waits for it.
 	Handler http.Handler
 	// ID tells callbacks apart: one that comes again is answered and not handled
 	// again, for as long as the store remembers it. Needed: the platform's own ID,
@@ -36,7 +40,8 @@ type Config struct {
 	// Answer answers what is stored. Nil is 204.
 	Answer http.Handler
 	// Drop names headers that are not stored, beside Authorization, Cookie and
-	// Proxy-Authorization: what is stored is stored in the clear.
+	// Proxy-Authorization: what is stored is stored in the clear. So is the
+	// query, with whatever stands in it.
 	Drop []string
 	// MaxBody bounds a body, in bytes. 0 is 128 KiB, the most is 192 KiB. One
 	// that is larger is refused by 413; 32 KiB of headers and target by 431.
@@ -116,59 +121,90 @@ func New(cfg Config) (*Inbox, error) {
 	return b, err
 }
 
-// Run has callbacks handled until ctx ends, and then lets those come to their
-// end that are being handled; see [delivery.Engine.Run].
+// Run has callbacks handled until ctx ends. Those that are being handled then have
+// 10 s to come to their end; after that their contexts end, too, and they are
+// handled again by the next Run. See [delivery.Engine.Run]; one Run at a time.
 func (b *Inbox) Run(ctx context.Context) error { return b.engine.Run(ctx) }
 
 const eventType = "callback"
 
-// ServeHTTP stores the callback and answers. What cannot be stored is 503, so
-// that the platform sends it again.
+// ServeHTTP stores the callback and answers. What cannot be stored now is 503,
+// so that the platform sends it again.
 func (b *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, ok := b.cfg.ID(r)
-	if !ok || id == "" {
-		http.Error(w, http.StatusText(http.StatusBadRequest), http.StatusBadRequest)
-		return
+	if !ok {
+		id = ""
+	}
+	err := b.keep(w, r, id)
+	switch refused, ok := errors.AsType[*refusal](err); {
+	case ok:
+		http.Error(w, http.StatusText(refused.status), refused.status)
+	case err != nil:
+		b.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "inbox: cannot store a callback", slog.Any("error", err))
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+	default:
+		b.cfg.Answer.ServeHTTP(w, r)
+	}
+}
+
+// Keep stores a callback under the platform's id, or one that stands for it, and
+// leaves the answer to the caller: it is for receivers that decode and answer
+// themselves, and for requests that are put together. [Config].ID is not asked.
+// When Keep returns nil the callback is durable, or was before; r.Body can be read
+// again. [ErrRefused] is for good, any other error may pass.
+func (b *Inbox) Keep(r *http.Request, id string) error { return b.keep(nil, r, id) }
+
+// ErrRefused is in the errors about a callback that cannot be stored, now or
+// later: it has no id, is too large, broke off or has a target that is no path.
+var ErrRefused = errors.New("inbox: refused")
+
+// refusal is ErrRefused with what to answer.
+type refusal struct {
+	status int
+	why    string
+}
+
+func (e *refusal) Error() string        { return ErrRefused.Error() + ": " + e.why }
+func (e *refusal) Is(target error) bool { return target == ErrRefused }
+
+func (b *Inbox) keep(w http.ResponseWriter, r *http.Request, id string) error {
+	if id == "" {
+		return &refusal{http.StatusBadRequest, "no id"}
+	}
+	if r.Body == nil { // as a client's request may have it
+		r.Body = http.NoBody
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, b.cfg.MaxBody))
-	if err != nil {
-		status := http.StatusBadRequest
-		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			status = http.StatusRequestEntityTooLarge
-		}
-		http.Error(w, http.StatusText(status), status)
-		return
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return &refusal{http.StatusRequestEntityTooLarge, "the body is too large"}
 	}
+	if err != nil {
+		return &refusal{http.StatusBadRequest, "the body broke off"}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	head, err := encodeHead(r, b.drop)
 	if err != nil {
-		status := http.StatusRequestHeaderFieldsTooLarge
-		http.Error(w, http.StatusText(status), status)
-		return
+		return err
 	}
 	key := ""
 	if b.cfg.Key != nil {
 		key = b.cfg.Key(r)
 	}
-	ev := delivery.Event{
+	_, err = b.engine.Publish(r.Context(), delivery.Event{
 		ID: eventID(id), Dialect: dialectName, Type: eventType, To: endpoint, Key: bounded(key),
 		Data: append(head, body...),
-	}
-	if _, err := b.engine.Publish(r.Context(), ev); err != nil {
-		b.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "inbox: cannot store a callback", slog.Any("error", err))
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
-		return
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body)) // Answer may look at it
-	b.cfg.Answer.ServeHTTP(w, r)
+	})
+	return err
 }
 
 // eventID is a function of the platform's ID, whatever bytes that is of.
 func eventID(id string) string { return "in_" + digest(id) }
 
-// bounded keeps a key that is short enough and stands for one that is not.
+// bounded keeps a key that every store takes, and has a digest stand for one that
+// is too long or no text.
 func bounded(key string) string {
-	if len(key) > delivery.MaxKey {
+	if len(key) > delivery.MaxKey || !utf8.ValidString(key) || strings.ContainsRune(key, 0) {
 		return digest(key)
 	}
 	return key

@@ -198,11 +198,11 @@ func Decode(body []byte) ([]Event, error) {
 // decode is Decode for a body that was checked.
 func decode(body []byte) ([]Event, error) {
 	body = bytes.TrimSpace(body)
-	texts := []json.RawMessage{body}
-	if body[0] == '[' {
-		if err := json.Unmarshal(body, &texts); err != nil {
-			return nil, err
-		}
+	var texts []json.RawMessage
+	if body[0] != '[' {
+		texts = []json.RawMessage{body}
+	} else if err := json.Unmarshal(body, &texts); err != nil {
+		return nil, err
 	}
 	events := make([]Event, len(texts))
 	for i, text := range texts {

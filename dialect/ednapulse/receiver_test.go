@@ -204,6 +204,11 @@ func TestDecode(t *testing.T) {
 	if m, ok := events[3].(*ednapulse.TemplateStatus); !ok || m.Template.Name != "" {
 		t.Errorf("%T %+v", events[3], events[3])
 	}
+	const pair = `[{"type":"a"},{"type":"bb"}]`
+	body := []byte(pair)
+	if events, err := ednapulse.Decode(body); err != nil || string(body) != pair || string(events[1].JSON()) != `{"type":"bb"}` {
+		t.Errorf("%v %v, the body is now %s", events, err, body)
+	}
 	_, err = ednapulse.Decode([]byte(`{"status":"x","statusAt":"hush"}`))
 	if !errors.Is(err, strictjson.ErrInvalid) || strings.Contains(err.Error(), "hush") {
 		t.Errorf("%v", err)
@@ -218,7 +223,11 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
+		before := string(in)
 		events, err := ednapulse.Decode(in)
+		if string(in) != before {
+			t.Fatalf("%q became %q", before, in)
+		}
 		if err != nil {
 			if !errors.Is(err, strictjson.ErrInvalid) {
 				t.Fatalf("%q: %v", in, err)

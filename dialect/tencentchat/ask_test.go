@@ -2,6 +2,7 @@ package tencentchat_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -173,6 +174,27 @@ func TestMeaninglessParts(t *testing.T) {
 		tt.want.Source = tencentchat.Answered
 		if diff := cmp.Diff(tt.want, d); diff != "" {
 			t.Errorf("%s, -want +got:\n%s", name, diff)
+		}
+	}
+}
+
+// TestRefusedOnFault: the policy refuses for whatever was asked, also where no
+// account is named that could be refused.
+func TestRefusedOnFault(t *testing.T) {
+	t.Parallel()
+	c := asking(t, tencentchat.ClientConfig{OnFault: tencentchat.RefuseOnFault, HTTP: doFunc(func(*http.Request) (*http.Response, error) {
+		return nil, errors.New("reset")
+	})})
+	for _, p := range []event.Before{
+		event.C2CBeforeSendMsg{},
+		event.BeforeInviteJoinGroup{},
+		event.PrevFriendAdd{},
+		event.PrevFriendResponse{},
+		event.PrevFriendAdd{FriendItems: []event.FriendItem{{To: "a"}}},
+	} {
+		d, err := c.Ask(t.Context(), tencentchat.Question{SDKAppID: appID, Packet: p})
+		if err != nil || d.Source != tencentchat.RefusedOnFault || d.Allowed() || d.AllowedFor("a") || !errors.Is(d.Fault, tencentchat.ErrUnreachable) {
+			t.Errorf("%s: %+v, %v", p.Command(), d, err)
 		}
 	}
 }

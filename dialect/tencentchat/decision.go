@@ -61,7 +61,7 @@ type FriendResult struct {
 // Allowed reports whether what was asked may happen, for one account at least
 // where it concerns several. About each of those ask [Decision.AllowedFor].
 func (d Decision) Allowed() bool {
-	return d.Source != Undecided && d.Code == codeAllow &&
+	return d.Source != Undecided && d.Source != RefusedOnFault && d.Code == codeAllow &&
 		(len(d.Results) == 0 || slices.ContainsFunc(d.Results, func(r FriendResult) bool { return r.Code == codeAllow }))
 }
 

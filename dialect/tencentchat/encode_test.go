@@ -69,6 +69,7 @@ func TestCheck(t *testing.T) {
 		"NUL":               func(e *delivery.Event) { e.Data = []byte(`{"a":"\u0000"}`) },
 		"time":              func(e *delivery.Event) { e.Data = []byte(`{"EventTime":1.5}`) },
 		"number":            func(e *delivery.Event) { e.Data = []byte(`{"MsgSeq":-1}`) },
+		"long command":      func(e *delivery.Event) { e.Type = strings.Repeat("a", 129) },
 		"long client_ip":    func(e *delivery.Event) { e.Meta = map[string]string{"client_ip": strings.Repeat("1", 257)} },
 		"long opt_platform": func(e *delivery.Event) { e.Meta = map[string]string{"opt_platform": strings.Repeat("1", 257)} },
 	} {
@@ -184,7 +185,8 @@ func TestNewSubscription(t *testing.T) {
 		ID: sub.ID, Dialect: "tencentchat", Tenant: appID, URL: good.URL, Types: good.Commands,
 		Limits: registry.Limits{Timeout: 2 * time.Second}, Meta: map[string]string{"retry": "on"},
 	}
-	if diff := cmp.Diff(want, sub); diff != "" || registry.Validate(sub) != nil {
+	secrets := cmp.Comparer(func(a, b registry.Secret) bool { return a.Reveal() == b.Reveal() })
+	if diff := cmp.Diff(want, sub, secrets); diff != "" || registry.Validate(sub) != nil {
 		t.Errorf("%v -want +got:\n%s", registry.Validate(sub), diff)
 	}
 	if again, err := tencentchat.NewSubscription(good); err != nil || again.ID != sub.ID || sub.ID == "" {

@@ -33,7 +33,7 @@ type Mux struct {
 func (m *Mux) Handle(ctx context.Context, ev Event) (Reply, error) {
 	m.mu.RLock()
 	h := m.handlers[ev.Command]
-	if h == nil || ev.Command == "" {
+	if h == nil {
 		h = m.handlers[""]
 	}
 	m.mu.RUnlock()

@@ -63,8 +63,8 @@ func TestMuxDispatches(t *testing.T) {
 		}
 		got = nil
 		w := post(t, receiver(t, tencentchat.ReceiverConfig{Handler: m.Handle}), query(command), `{"CallbackCommand":"`+command+`","x":1}`)
-		if w.Code != 200 || w.Body.String() != okPacket {
-			t.Errorf("%s: %d %s", command, w.Code, w.Body)
+		if w.Code != 200 || w.Body.String() != okPacket || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %s %v", command, w.Code, w.Body, w.Header())
 		}
 		if p, ok := got.(event.Packet); !ok || p.Command() != command {
 			t.Errorf("%s went to the handler of %T", command, got)

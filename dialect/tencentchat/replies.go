@@ -31,10 +31,11 @@ var (
 
 func (c codeRange) has(code int) bool { return c.from <= code && code <= c.to }
 
-// refuse returns the packet that refuses with a code of the range.
+// refuse returns the packet that refuses with a code of the range. Another code
+// becomes one that forbids: who overlooks the error must not allow.
 func (c codeRange) refuse(code int, info string) (packet, error) {
 	if !c.has(code) {
-		return packet{}, fmt.Errorf("%w: %d is not in %d to %d", ErrCode, code, c.from, c.to)
+		return packet{Code: codeForbid}, fmt.Errorf("%w: %d is not in %d to %d", ErrCode, code, c.from, c.to)
 	}
 	return packet{Code: code, Info: info}, nil
 }
@@ -51,7 +52,7 @@ func (C2CMsgReply) Forbid() C2CMsgReply { return C2CMsgReply{packet{Code: codeFo
 func (C2CMsgReply) Drop() C2CMsgReply { return C2CMsgReply{packet{Code: codeDrop}} }
 
 // Refuse forbids the message with a code of 120001 to 130000 and a text, which
-// are passed to the sender. Another code is [ErrCode].
+// are passed to the sender. Another code is [ErrCode], and the reply Forbid's.
 func (C2CMsgReply) Refuse(code int, info string) (C2CMsgReply, error) {
 	p, err := c2cCodes.refuse(code, info)
 	return C2CMsgReply{p}, err
@@ -77,7 +78,7 @@ func (GroupMsgReply) Forbid() GroupMsgReply { return GroupMsgReply{packet{Code: 
 func (GroupMsgReply) Drop() GroupMsgReply { return GroupMsgReply{packet{Code: codeDrop}} }
 
 // Refuse forbids the message with a code of 10100 to 10200 and a text, which
-// are passed to the sender. Another code is [ErrCode].
+// are passed to the sender. Another code is [ErrCode], and the reply Forbid's.
 func (GroupMsgReply) Refuse(code int, info string) (GroupMsgReply, error) {
 	p, err := groupCodes.refuse(code, info)
 	return GroupMsgReply{p}, err
@@ -100,7 +101,8 @@ type GroupReply struct{ packet packet }
 func (GroupReply) Forbid() GroupReply { return GroupReply{packet{Code: codeForbid}} }
 
 // Refuse returns a reply that forbids it with a code of 10100 to 10200 and a
-// text, which are passed to the caller. Another code is [ErrCode].
+// text, which are passed to the caller. Another code is [ErrCode], and the reply
+// Forbid's.
 func (GroupReply) Refuse(code int, info string) (GroupReply, error) {
 	p, err := groupCodes.refuse(code, info)
 	return GroupReply{p}, err
@@ -117,7 +119,7 @@ type InviteReply struct{ packet packet }
 func (InviteReply) Forbid() InviteReply { return InviteReply{packet{Code: codeForbid}} }
 
 // Refuse lets nobody in, with a code of 10100 to 10200 and a text, which are
-// passed to the caller. Another code is [ErrCode].
+// passed to the caller. Another code is [ErrCode], and the reply Forbid's.
 func (InviteReply) Refuse(code int, info string) (InviteReply, error) {
 	p, err := groupCodes.refuse(code, info)
 	return InviteReply{p}, err
@@ -140,13 +142,15 @@ type FriendReply struct{ items []resultItem }
 // account that was refused already are [ErrCode]; one that was not asked about
 // is it when the reply is sent.
 func (r FriendReply) Refuse(account string, code int, info string) (FriendReply, error) {
-	if !friendCodes.has(code) {
-		return FriendReply{}, fmt.Errorf("%w: %d is not in %d to %d", ErrCode, code, friendCodes.from, friendCodes.to)
-	}
 	if slices.ContainsFunc(r.items, func(i resultItem) bool { return i.Account == account }) {
-		return FriendReply{}, fmt.Errorf("%w: the account was refused already", ErrCode)
+		return r, fmt.Errorf("%w: the account was refused already", ErrCode)
 	}
-	return FriendReply{append(slices.Clip(r.items), resultItem{account, code, info})}, nil
+	var err error
+	if !friendCodes.has(code) {
+		err = fmt.Errorf("%w: %d is not in %d to %d", ErrCode, code, friendCodes.from, friendCodes.to)
+		code, info = friendCodes.from, ""
+	}
+	return FriendReply{append(slices.Clip(r.items), resultItem{account, code, info})}, err
 }
 
 // replyTo answers for each account that was asked about, in their order.

@@ -23,9 +23,13 @@ func TestCodes(t *testing.T) {
 		"invite": func(code int) (any, error) { return tencentchat.InviteReply{}.Refuse(code, "x") },
 		"friend": func(code int) (any, error) { return tencentchat.FriendReply{}.Refuse("a", code, "x") },
 	}
-	zero := map[string]any{
-		"c2c": tencentchat.C2CMsgReply{}, "group": tencentchat.GroupMsgReply{}, "create": tencentchat.GroupReply{},
-		"invite": tencentchat.InviteReply{}, "friend": tencentchat.FriendReply{},
+	friend, err := tencentchat.FriendReply{}.Refuse("a", 38000, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forbids := map[string]any{ // also who overlooks the error
+		"c2c": tencentchat.C2CMsgReply{}.Forbid(), "group": tencentchat.GroupMsgReply{}.Forbid(), "create": tencentchat.GroupReply{}.Forbid(),
+		"invite": tencentchat.InviteReply{}.Forbid(), "friend": friend,
 	}
 	accepted := map[string][]int{
 		"c2c": {120001, 130000}, "group": {10100, 10200}, "create": {10100, 10200}, "invite": {10100, 10200}, "friend": {38000, 39000},
@@ -41,7 +45,7 @@ func TestCodes(t *testing.T) {
 			switch {
 			case in[code] && err != nil:
 				t.Errorf("%s: %d: %v", name, code, err)
-			case !in[code] && (!errors.Is(err, tencentchat.ErrCode) || !cmp.Equal(r, zero[name], exporter)):
+			case !in[code] && (!errors.Is(err, tencentchat.ErrCode) || !cmp.Equal(r, forbids[name], exporter)):
 				t.Errorf("%s: %d: %+v %v", name, code, r, err)
 			}
 		}
@@ -130,7 +134,7 @@ func TestFriendReply(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := base.Refuse("c", 38000, ""); !errors.Is(err, tencentchat.ErrCode) {
+	if base, err = base.Refuse("c", 38000, ""); !errors.Is(err, tencentchat.ErrCode) { // and all stay refused
 		t.Errorf("refused twice: %v", err)
 	}
 	first, err := base.Refuse("a", 38000, "one")

@@ -81,6 +81,9 @@ func Data(p Packet) ([]byte, error) {
 	case Unknown:
 		return encode(u.nameless(), "")
 	case *Unknown:
+		if u == nil {
+			break // encode says it
+		}
 		return encode(u.nameless(), "")
 	}
 	return encode(p, "")
