@@ -78,65 +78,76 @@ func (g Body) Handler(next http.Handler) http.Handler {
 // read returns r with the body read and a new reader of the same bytes. The
 // request that came in is not changed, but for its body being read.
 func (g Body) read(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
-	if old := stateOf(r.Context()); old != nil {
-		if old.hasRaw { // another Body gate stands outside
-			if int64(len(old.raw)) > g.limit() {
-				return r, &Error{Err: ErrBodySize}
-			}
-			return r, nil
+	s := stateOf(r.Context())
+	switch {
+	case s == nil || s.hasRaw && r.Body != &s.body: // what was read is another request's, whose context this one has
+		s = &state{Context: r.Context()}
+		r = r.WithContext(s) //nolint:contextcheck // s embeds the request's context
+	case s.hasRaw: // another Body gate stands outside
+		if int64(len(s.body.raw)) > g.limit() {
+			return r, &Error{Err: ErrBodySize}
 		}
+		return r, nil
+	default:
 		r = r.WithContext(r.Context()) // not ours to change
 	}
-	r, s := withState(r)
 	var raw []byte
 	if r.Body != nil && r.Body != http.NoBody {
-		// The real ResponseWriter: the server closes the connection
-		// instead of reading on behind the limit.
-		src := http.MaxBytesReader(innermost(w), r.Body, g.limit())
 		var err error
-		if raw, err = readAll(src, r.ContentLength, g.limit()); err != nil {
-			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				return r, &Error{Err: ErrBodySize}
+		if raw, err = readAll(r.Body, r.ContentLength, g.limit()); err != nil {
+			if errors.Is(err, ErrBodySize) {
+				closeAfter(w)
 			}
-			return r, &Error{Err: wrap(ErrBodyRead, err)}
+			return r, err
 		}
 	}
-	s.raw, s.hasRaw = raw, true
-	s.body.Reset(raw)
+	s.body, s.hasRaw = body{raw: raw}, true
 	r.Body = &s.body
 	r.ContentLength = int64(len(raw))
 	return r, nil
 }
 
-// innermost returns the server's own ResponseWriter.
-func innermost(w http.ResponseWriter) http.ResponseWriter {
-	for {
-		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return w
-		}
+// closeAfter tells the server to close the connection after the answer,
+// instead of reading on behind the limit. net/http lets a MaxBytesReader do
+// that alone, which wants the server's own ResponseWriter and one byte too
+// many; making one only here spares each good request an allocation.
+func closeAfter(w http.ResponseWriter) {
+	for outer, ok := w.(unwrapper); ok; outer, ok = w.(unwrapper) {
 		w = outer.Unwrap()
 	}
+	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1)) // fails, as it should
 }
 
-// readAll is io.ReadAll into a buffer of the announced size, so that a body
-// costs one allocation.
+type unwrapper interface{ Unwrap() http.ResponseWriter }
+
+// readAll is io.ReadAll up to a limit, into a buffer of the announced size, so
+// that a body costs one allocation. It never holds more than a byte over the
+// limit.
 func readAll(src io.Reader, announced, limit int64) ([]byte, error) {
 	size := int64(512)
 	if announced >= 0 {
-		size = min(announced, limit, firstRead) + 1 // room to see the end
+		size = min(announced, firstRead)
 	}
+	size = min(size, limit) + 1 // room to see the end
 	buf := make([]byte, 0, size)
 	for {
-		n, err := src.Read(buf[len(buf):cap(buf)])
+		room := buf[len(buf):cap(buf)]
+		if left := limit - int64(len(buf)); int64(len(room))-1 > left { // one byte more than may be
+			room = room[:left+1]
+		}
+		n, err := src.Read(room)
 		buf = buf[:len(buf)+n]
-		if errors.Is(err, io.EOF) {
+		switch {
+		case int64(len(buf)) > limit:
+			return nil, &Error{Err: ErrBodySize}
+		case errors.Is(err, io.EOF):
 			return buf, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(buf) == cap(buf) {
+		case err != nil:
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok { // of a reader around ours
+				return nil, &Error{Err: ErrBodySize}
+			}
+			return nil, &Error{Err: wrap(ErrBodyRead, err)}
+		case len(buf) == cap(buf):
 			buf = append(buf, 0)[:len(buf)]
 		}
 	}

@@ -86,7 +86,8 @@ type Dedup struct {
 	// Header are the fields of an answer to be kept. Nil means Content-Type.
 	Header []string
 	// FailOpen lets requests pass, unprotected, when the store fails. A store
-	// that is full refuses them all the same.
+	// that is full refuses them all the same, and so is a request whose own
+	// context is over.
 	FailOpen bool
 	// Deny writes refusals. Nil is [Problem].
 	Deny DenyFunc
@@ -162,7 +163,7 @@ func (g Dedup) Handler(next http.Handler) http.Handler {
 	g.Lease, g.Keep, g.Tolerance = or(g.Lease, DefaultDedupLease), or(g.Keep, DefaultDedupKeep), or(g.Tolerance, verify.DefaultTolerance)
 	g.MaxAnswer = or(g.MaxAnswer, DefaultDedupAnswer)
 	switch {
-	case g.Store == nil:
+	case isNil(g.Store):
 		panic("middleware: Dedup: Store is nil, set it to a MemoryDedup, or to one of package sqldedup")
 	case g.ID == nil:
 		panic("middleware: Dedup: ID is nil, set it to what tells the id of a request, such as middleware.ByMessage")
@@ -181,7 +182,7 @@ func (g Dedup) Handler(next http.Handler) http.Handler {
 	return wire("Dedup", rankDedup, next, func(w http.ResponseWriter, r *http.Request) {
 		claim, res, err := g.Check(r)
 		switch {
-		case err != nil && g.FailOpen && errors.Is(err, ErrUnavailable):
+		case err != nil && g.FailOpen && mayOpen(r, err):
 			g.log(r, "middleware: deduplication failed, the request passes", err)
 			next.ServeHTTP(w, r)
 		case err != nil:

@@ -73,7 +73,8 @@ type DedupRetention struct {
 //     alone. Otherwise it changes nothing. A Claim that is repeated with its
 //     own Token, because its outcome was not known, is DedupClaimed again.
 //   - Commit stores the answer of a claim. The claim is the caller's as long
-//     as nobody else has claimed the id, also after its lease; else, and for a
+//     as nobody else has claimed the id, also after its lease, unless the store
+//     has made room by forgetting a claim whose lease was over; else, and for a
 //     claim that was released, it is ErrClaimLost and changes nothing. It may
 //     be repeated.
 //   - Release forgets a claim, so that the id may be claimed at once. Claims

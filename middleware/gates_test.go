@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -114,14 +115,98 @@ func TestBody(t *testing.T) {
 
 func TestBodyTwice(t *testing.T) {
 	t.Parallel()
-	inner := middleware.Body{Limit: 4, Logger: quiet}.Handler(ok)
-	h := middleware.Body{Logger: quiet}.Handler(inner)
+	var outer []byte
+	inner := middleware.Body{Limit: 4, Logger: quiet}.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if raw, _ := middleware.RawBody(r); &raw[0] != &outer[0] {
+			t.Error("there are two buffers")
+		}
+		ok(w, r)
+	}))
+	h := middleware.Body{Logger: quiet}.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		outer, _ = middleware.RawBody(r)
+		inner.ServeHTTP(w, r)
+	}))
 	if w := serve(t, h, post("/", "", "abcd")); w.Code != 200 || w.Body.String() != "abcd" {
 		t.Errorf("status %d, body %q", w.Code, w.Body)
 	}
 	if w := serve(t, h, post("/", "", "abcde")); w.Code != 413 {
 		t.Errorf("status %d, want the inner limit", w.Code)
 	}
+}
+
+// TestBodyOfAnotherRequest: a request that has the context of one whose body
+// was read is not taken for it.
+func TestBodyOfAnotherRequest(t *testing.T) {
+	t.Parallel()
+	inner := middleware.Body{Logger: quiet}.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if raw, _ := middleware.RawBody(r); string(raw) != "inner" {
+			t.Errorf("RawBody is %q", raw)
+		}
+		if id, found := middleware.IdentityFrom(r.Context()); found {
+			t.Errorf("the other's identity is %+v", id)
+		}
+		ok(w, r)
+	}))
+	h := middleware.Chain(middleware.Body{}.Handler, middleware.AppID{Apps: apps()}.Handler)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(w, post("/", "", "inner").WithContext(r.Context()))
+		if raw, _ := middleware.RawBody(r); string(raw) != "outer" {
+			t.Errorf("RawBody became %q", raw)
+		}
+	}))
+	if w := serve(t, h, post("/?SdkAppid=1400000001", "", "outer")); w.Code != 200 || w.Body.String() != "inner" {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}
+
+// countingReader is endless, and knows how much of it was taken.
+type countingReader struct{ n int }
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	c.n += len(p)
+	return len(p), nil
+}
+
+// TestBodyReadsNoMoreThanItsLimit: one byte over the limit is enough to know.
+func TestBodyReadsNoMoreThanItsLimit(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int64{1, 511, 512, 513, 70_001} {
+		for _, announced := range []int64{-1, 1} {
+			src := &countingReader{}
+			r := httptest.NewRequest(http.MethodPost, "/", src)
+			r.ContentLength = announced
+			if w := serve(t, middleware.Body{Limit: limit, Logger: quiet}.Handler(ok), r); w.Code != 413 || int64(src.n) != limit+1 {
+				t.Errorf("limit %d, announced %d: status %d, %d bytes were read", limit, announced, w.Code, src.n)
+			}
+		}
+	}
+	huge := middleware.Body{Limit: math.MaxInt64, Logger: quiet}.Handler(ok)
+	if w := serve(t, huge, post("/", "", "abc")); w.Code != 200 || w.Body.String() != "abc" {
+		t.Errorf("without a limit: %d %q", w.Code, w.Body)
+	}
+}
+
+// TestBodyAgain: the second r.Body is as good as the first.
+func TestBodyAgain(t *testing.T) {
+	t.Parallel()
+	h := middleware.Body{}.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if err := iotest.TestReader(r.Body, []byte("the whole body")); err != nil {
+			t.Error(err)
+		}
+		if n, err := io.Copy(io.Discard, r.Body); n != 0 || err != nil {
+			t.Errorf("behind its end: %d, %v", n, err)
+		}
+	}))
+	serve(t, h, post("/", "", "the whole body"))
+	h = middleware.Body{}.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var head [4]byte
+		var rest strings.Builder
+		_, err := io.ReadFull(r.Body, head[:])
+		n, copyErr := io.Copy(&rest, r.Body)
+		if err != nil || copyErr != nil || n != 10 || string(head[:])+rest.String() != "the whole body" || r.Body.Close() != nil {
+			t.Errorf("%q, %q, %d, %v, %v", head, rest.String(), n, err, copyErr)
+		}
+	}))
+	serve(t, h, post("/", "", "the whole body"))
 }
 
 // TestBodyOverNetwork: the limit holds for real chunked bodies, and the
@@ -161,8 +246,9 @@ func TestAppID(t *testing.T) {
 			t.Errorf("%q: status %d", query, w.Code)
 		}
 	}
-	if w := serve(t, middleware.AppID{Logger: quiet}.Handler(ok), post("/?SdkAppid=", "", "")); w.Code != 500 {
-		t.Errorf("zero value: status %d", w.Code)
+	mustPanic(t, "AppID: no Apps", func() { middleware.AppID{Logger: quiet}.Handler(ok) })
+	if _, err := (middleware.AppID{}).Check(post("/?SdkAppid=1400000001", "", "")); middleware.Status(err) != 500 {
+		t.Errorf("zero value: %v", err)
 	}
 }
 
@@ -224,6 +310,30 @@ func TestSignatureMergesIdentity(t *testing.T) {
 	})), post(tencentURL, "", ""))
 }
 
+type fixed verify.Identity
+
+func (f fixed) Verify(context.Context, verify.Message) (verify.Identity, error) {
+	return verify.Identity(f), nil
+}
+
+// TestIdentityKeepsWhatIsKnown: a scheme that does not know a part leaves what
+// an outer one proved; the last one that knows it counts.
+func TestIdentityKeepsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	sign := func(id verify.Identity) middleware.Middleware {
+		return middleware.Signature{Verifier: fixed(id)}.Handler
+	}
+	h := middleware.Chain(middleware.Body{}.Handler,
+		sign(verify.Identity{Scheme: "a", Subject: "s", Key: "k", MessageID: "m"}), sign(verify.Identity{Scheme: "b"}),
+		sign(verify.Identity{Scheme: "c", Key: "k2"}))
+	serve(t, h(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		id, _ := middleware.IdentityFrom(r.Context())
+		if want := (verify.Identity{Scheme: "c", Subject: "s", Key: "k2", MessageID: "m"}); id != want {
+			t.Errorf("identity %+v, want %+v", id, want)
+		}
+	})), post("/", "", ""))
+}
+
 func TestSecret(t *testing.T) {
 	t.Parallel()
 	serverKey := []byte("0123456789abcdef")
@@ -240,10 +350,13 @@ func TestSecret(t *testing.T) {
 			t.Errorf("%q: status %d, want %d", body, w.Code, status)
 		}
 	}
-	zero := middleware.Body{Logger: quiet}.Handler(middleware.Secret{Logger: quiet}.Handler(ok))
-	if w := serve(t, zero, post("/", form, "group=g&secret=DEMO-CODE")); w.Code != 500 {
-		t.Errorf("zero value: status %d", w.Code)
-	}
+	mustPanic(t, "Secret: the verifier has no keys", func() { middleware.Secret{Logger: quiet}.Handler(ok) })
+	zero := middleware.Body{Logger: quiet}.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := (middleware.Secret{}).Check(r); middleware.Status(err) != 500 {
+			t.Errorf("zero value: %v", err)
+		}
+	}))
+	serve(t, zero, post("/", form, "group=g&secret=DEMO-CODE"))
 	if w := serve(t, middleware.Secret{Secret: secret, Logger: quiet}.Handler(ok), post("/", form, "")); w.Code != 500 {
 		t.Errorf("no Body gate: status %d", w.Code)
 	}

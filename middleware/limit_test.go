@@ -14,6 +14,9 @@ import (
 	"github.com/ringback-go/ringback/middleware"
 )
 
+// bytesPerKey is what a key of a LocalLimiter may take, its text included.
+const bytesPerKey = 400
+
 // TestLimiterMemory: a million keys take the memory of MaxKeys, whether all of
 // them are in use or none is.
 func TestLimiterMemory(t *testing.T) {
@@ -25,7 +28,9 @@ func TestLimiterMemory(t *testing.T) {
 				passed++
 			}
 		}
-		if grown := heap() - before; grown > 10_000*1024 || l.Len() > 10_000 {
+		grown := heap() - before
+		t.Logf("%d keys, %d bytes for each that is configured", keys, grown/10_000)
+		if grown > 10_000*bytesPerKey || l.Len() > 10_000 {
 			t.Errorf("%d keys, the heap grew by %d KiB", l.Len(), grown>>10)
 		}
 		if per == time.Hour && (passed != 10_001 || l.Len() != 10_000) {
@@ -56,6 +61,42 @@ func TestLimiterLikeTokenBucket(t *testing.T) {
 		want.ResetAfter = time.Duration((burst - tokens) * float64(interval)).Round(time.Microsecond)
 		if d := must(l.Allow(t.Context(), "key", now)); d != want {
 			t.Fatalf("request %d: %+v, want %+v", i, d, want)
+		}
+	}
+}
+
+// TestLimiterExact: a full bucket has its burst, whatever the rate does to
+// floating point numbers, and is told how long to wait.
+func TestLimiterExact(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for n := 1; n <= 500; n++ {
+		l := must(middleware.NewLocalLimiter(middleware.LocalLimiterConfig{Requests: n, Per: time.Second}))
+		for i := range n {
+			if d := must(l.Allow(t.Context(), "key", now)); !d.Allowed || d.Remaining != n-1-i || d.RetryAfter != 0 {
+				t.Fatalf("request %d of %d: %+v", i, n, d)
+			}
+		}
+		d := must(l.Allow(t.Context(), "key", now))
+		if d.Allowed || d.RetryAfter < time.Second/time.Duration(n) {
+			t.Fatalf("one more than %d: %+v", n, d)
+		}
+		if d := must(l.Allow(t.Context(), "key", now.Add(d.RetryAfter))); !d.Allowed {
+			t.Fatalf("after the wait, of %d: %+v", n, d)
+		}
+	}
+}
+
+// TestLimiterOvertaken: goroutines that read the clock in one order and ask in
+// another win nothing by it.
+func TestLimiterOvertaken(t *testing.T) {
+	t.Parallel()
+	l := must(middleware.NewLocalLimiter(middleware.LocalLimiterConfig{Requests: 1, Per: time.Second}))
+	start := time.Now()
+	for i := range 100 {
+		now := start.Add(time.Duration(i%2) * 900 * time.Millisecond)
+		if d := must(l.Allow(t.Context(), "key", now)); d.Allowed != (i == 0) {
+			t.Errorf("request %d: %+v", i, d)
 		}
 	}
 }

@@ -1,11 +1,16 @@
 package middleware
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/ringback-go/ringback/verify"
 )
 
 // Middleware wraps a handler. It is an alias, so that values spread into any
@@ -85,6 +90,43 @@ func mustNext(name string, next http.Handler) {
 	}
 }
 
+type refusalKey struct{}
+
+// WithRefusals returns a context for a request whose gates are to call f, for
+// telemetry, with the context that the refusing gate has, its name, such as
+// "Body", and the cause: before each refusal of a gate inside, but not for a
+// panic that Recover answers. f writes nothing and is quick. It replaces an f
+// of ctx; a nil one does not.
+func WithRefusals(ctx context.Context, f func(ctx context.Context, gate string, err error)) context.Context {
+	if f == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, refusalKey{}, f)
+}
+
+// isNil reports whether v is nil, or a nil pointer or func in an interface:
+// what is left of a constructor whose error nobody looked at.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func:
+		return r.IsNil()
+	}
+	return false
+}
+
+// isZero reports whether v is a zero value of package verify or one below it,
+// all of which have constructors.
+func isZero(v any) bool {
+	r := reflect.Indirect(reflect.ValueOf(v))
+	at := r.Type().PkgPath()
+	return (at == verifyPath || strings.HasPrefix(at, verifyPath+"/")) && r.IsZero()
+}
+
+var verifyPath = reflect.TypeFor[verify.Key]().PkgPath()
+
 // refuse is the one way out of a gate: headers, log, DenyFunc.
 func refuse(w http.ResponseWriter, r *http.Request, gate string, err error, deny DenyFunc, logger *slog.Logger) {
 	status := Status(err)
@@ -98,6 +140,9 @@ func refuse(w http.ResponseWriter, r *http.Request, gate string, err error, deny
 	}
 	logger.LogAttrs(r.Context(), level, "middleware: request refused",
 		slog.String("gate", gate), slog.Int("status", status), slog.Any("cause", err))
+	if refused, ok := r.Context().Value(refusalKey{}).(func(context.Context, string, error)); ok {
+		refused(r.Context(), gate, err)
+	}
 	if deny == nil {
 		deny = Problem
 	}

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -73,7 +74,8 @@ type RateLimit struct {
 	// Announce sets the fields RateLimit-Policy and RateLimit on answers to
 	// requests that pass, too. That costs allocations.
 	Announce bool
-	// FailOpen lets requests pass when the limiter fails.
+	// FailOpen lets requests pass when the limiter fails, but for those whose
+	// own context is over.
 	FailOpen bool
 	// Now is the clock. Nil is time.Now.
 	Now func() time.Time
@@ -124,6 +126,9 @@ func (g RateLimit) Handler(next http.Handler) http.Handler {
 			panic("middleware: RateLimit: the name " + strconv.Quote(g.Name) + " cannot stand in a header field, use printable ASCII without quotes")
 		}
 	}
+	if g.Limiter != nil && isNil(g.Limiter) {
+		panic("middleware: RateLimit: Limiter holds a nil pointer, look at the error of its constructor, or leave it out")
+	}
 	if g.Limiter == nil {
 		l, err := NewLocalLimiter(LocalLimiterConfig{Requests: g.Requests, Per: g.Per, Burst: g.Burst, MaxKeys: g.MaxKeys})
 		if err != nil {
@@ -144,9 +149,15 @@ func (g RateLimit) Handler(next http.Handler) http.Handler {
 	})
 }
 
+// mayOpen reports whether a failure is one of ours: a client that leaves at
+// the right moment must not make a gate fail.
+func mayOpen(r *http.Request, err error) bool {
+	return errors.Is(err, ErrUnavailable) && r.Context().Err() == nil
+}
+
 // open lets a request pass although the limiter failed, and says so.
 func (g RateLimit) open(r *http.Request, err error) bool {
-	if !g.FailOpen || Status(err) != http.StatusServiceUnavailable {
+	if !g.FailOpen || !mayOpen(r, err) {
 		return false
 	}
 	logger := g.Logger

@@ -117,6 +117,27 @@ func TestRateLimitFailure(t *testing.T) {
 	}
 }
 
+// TestClientCannotOpen: what fails because the client has left lets nothing
+// pass, whatever FailOpen says.
+func TestClientCannotOpen(t *testing.T) {
+	t.Parallel()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	guard := dedup(&brokenStore{claim: context.Canceled})
+	guard.FailOpen = true
+	for name, h := range map[string]http.Handler{
+		"limit": middleware.RateLimit{Key: middleware.ByPeer, Limiter: brokenLimiter{}, FailOpen: true, Logger: quiet}.Handler(ok),
+		"dedup": guarded(guard, ok),
+	} {
+		if w := serve(t, h, withID("1", "a").WithContext(gone)); w.Code != 503 {
+			t.Errorf("%s: status %d for a client that has left", name, w.Code)
+		}
+		if w := serve(t, h, withID("1", "a")); w.Code != 200 {
+			t.Errorf("%s: status %d for one that waits", name, w.Code)
+		}
+	}
+}
+
 func TestNewLocalLimiterRefuses(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []middleware.LocalLimiterConfig{

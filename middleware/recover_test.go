@@ -45,6 +45,28 @@ func TestRecover(t *testing.T) {
 	}
 }
 
+// framesWhoseNamesAreSoLongThatAHundredOfThemDoNotFitIntoTheBoundOfWhatIsLoggedOfAStackThatWasLeft recurses.
+type framesWhoseNamesAreSoLongThatAHundredOfThemDoNotFitIntoTheBoundOfWhatIsLoggedOfAStackThatWasLeft int
+
+func (f framesWhoseNamesAreSoLongThatAHundredOfThemDoNotFitIntoTheBoundOfWhatIsLoggedOfAStackThatWasLeft) fall() {
+	if f == 0 {
+		panic("deep")
+	}
+	(f - 1).fall()
+}
+
+// TestRecoverBoundsTheStack: a deep recursion is one line of a bounded length.
+func TestRecoverBoundsTheStack(t *testing.T) {
+	t.Parallel()
+	logger, text := captured()
+	h := middleware.Recover{Logger: logger}.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		framesWhoseNamesAreSoLongThatAHundredOfThemDoNotFitIntoTheBoundOfWhatIsLoggedOfAStackThatWasLeft(1000).fall()
+	}))
+	if w := serve(t, h, post("/", "", "")); w.Code != 500 || text.Len() < 16<<10 || text.Len() > 18<<10 {
+		t.Errorf("status %d, %d bytes were logged", w.Code, text.Len())
+	}
+}
+
 // hints is a ResponseWriter that knows informational answers, as the server's
 // does.
 type hints struct{ *httptest.ResponseRecorder }

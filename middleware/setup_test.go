@@ -2,10 +2,12 @@ package middleware_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +40,17 @@ func tencent() verify.TencentSign {
 }
 
 func apps() verify.AppID { return must(verify.NewAppID("1400000001", "1400000002")) }
+
+const formType = "application/x-www-form-urlencoded"
+
+// secretForTests knows the group g, whose code is DEMO-CODE.
+func secretForTests() (verify.Secret, error) {
+	serverKey := []byte("0123456789abcdef")
+	want := verify.CodeDigest(serverKey, "DEMO-CODE")
+	return verify.NewSecret(serverKey, func(_ context.Context, params url.Values) (string, verify.Digest, bool, error) {
+		return "g", want, params.Get("group") == "g", nil
+	})
+}
 
 func then() time.Time { return time.Unix(tencentNow, 0) }
 

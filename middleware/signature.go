@@ -14,7 +14,7 @@ import (
 // SdkAppid becomes the subject of [IdentityFrom]. It is a claim: put
 // [Signature] inside.
 //
-// The zero value refuses everything, with 500.
+// The zero value refuses everything; its Handler panics.
 type AppID struct {
 	// Apps are ours, from verify.NewAppID. Required.
 	Apps verify.AppID
@@ -26,13 +26,13 @@ type AppID struct {
 
 // Check returns the claimed identity, or an error of package verify.
 func (g AppID) Check(r *http.Request) (verify.Identity, error) {
-	return g.Apps.Verify(r.Context(), verify.FromRequest(r, nil, time.Time{}))
+	return g.Apps.Verify(r.Context(), verify.Message{RawQuery: r.URL.RawQuery})
 }
 
-// Handler returns the gate in front of next. It panics when next is nil and
-// when the order is wrong.
+// Handler returns the gate in front of next. It panics when next is nil, when
+// there are no Apps, and when the order is wrong.
 func (g AppID) Handler(next http.Handler) http.Handler {
-	return wire("AppID", rankAppID, next, func(w http.ResponseWriter, r *http.Request) {
+	h := wire("AppID", rankAppID, next, func(w http.ResponseWriter, r *http.Request) {
 		id, err := g.Check(r)
 		if err != nil {
 			refuse(w, r, "AppID", err, g.Deny, g.Logger)
@@ -42,6 +42,10 @@ func (g AppID) Handler(next http.Handler) http.Handler {
 		s.identify(id)
 		next.ServeHTTP(w, r)
 	})
+	if isZero(g.Apps) {
+		panic("middleware: AppID: no Apps, set them to the result of verify.NewAppID")
+	}
+	return h
 }
 
 // Signature refuses, with 401, requests that its verifier does not accept,
@@ -93,16 +97,17 @@ func foreign(err error) error {
 }
 
 // Handler returns the gate in front of next. It panics when next or the
-// verifier is nil, and when the order is wrong.
+// verifier is nil, when the verifier is a zero value of package verify or
+// httpsig, and when the order is wrong.
 func (g Signature) Handler(next http.Handler) http.Handler {
-	if g.Verifier == nil {
+	if isNil(g.Verifier) {
 		panic("middleware: Signature: the verifier is nil, set it to one of package verify")
 	}
 	return g.wire("Signature", next)
 }
 
 func (g Signature) wire(name string, next http.Handler) http.Handler {
-	return wire(name, rankSignature, next, func(w http.ResponseWriter, r *http.Request) {
+	h := wire(name, rankSignature, next, func(w http.ResponseWriter, r *http.Request) {
 		id, err := g.Check(r)
 		if err != nil {
 			refuse(w, r, name, err, g.Deny, g.Logger)
@@ -112,13 +117,17 @@ func (g Signature) wire(name string, next http.Handler) http.Handler {
 		s.identify(id)
 		next.ServeHTTP(w, r)
 	})
+	if isZero(g.Verifier) {
+		panic("middleware: " + name + ": the verifier has no keys, set it to what its constructor returned, and look at the error")
+	}
+	return h
 }
 
 // Secret refuses, with 401, requests without the right secret or secret_sha1
 // of the SmartBots group API. It is a [Signature] gate with that one scheme:
 // the same rules hold.
 //
-// The zero value refuses everything, with 500.
+// The zero value refuses everything; its Handler panics.
 type Secret struct {
 	// Secret decides, from verify.NewSecret. Required.
 	Secret verify.Secret
@@ -132,8 +141,8 @@ type Secret struct {
 // class [ErrConfig]. The body must have been read by a [Body] gate.
 func (g Secret) Check(r *http.Request) (verify.Identity, error) { return g.gate().Check(r) }
 
-// Handler returns the gate in front of next. It panics when next is nil and
-// when the order is wrong.
+// Handler returns the gate in front of next. It panics when next is nil, when
+// there is no Secret, and when the order is wrong.
 func (g Secret) Handler(next http.Handler) http.Handler { return g.gate().wire("Secret", next) }
 
 func (g Secret) gate() Signature {

@@ -1,8 +1,8 @@
 package middleware
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"net/http"
 
 	"github.com/ringback-go/ringback/verify"
@@ -13,12 +13,11 @@ import (
 // it and the inner ones fill it in.
 type state struct {
 	context.Context
-	raw     []byte
-	hasRaw  bool
-	id      verify.Identity
-	hasID   bool
-	payload any // *T
 	body    body
+	id      verify.Identity
+	payload any // *T
+	hasRaw  bool
+	hasID   bool
 }
 
 type stateKey struct{}
@@ -31,7 +30,10 @@ func (s *state) Value(key any) any {
 }
 
 func stateOf(ctx context.Context) *state {
-	s, _ := ctx.Value(stateKey{}).(*state)
+	s, ok := ctx.(*state) // nearly always, and quicker
+	if !ok {
+		s, _ = ctx.Value(stateKey{}).(*state)
+	}
 	return s
 }
 
@@ -45,8 +47,32 @@ func withState(r *http.Request) (*http.Request, *state) {
 }
 
 // body is the second r.Body: the bytes that were read.
-type body struct{ bytes.Reader }
+type body struct {
+	raw []byte
+	off int
+}
 
+// Read implements [io.Reader].
+func (b *body) Read(p []byte) (int, error) {
+	if b.off == len(b.raw) {
+		return 0, io.EOF
+	}
+	n := copy(p, b.raw[b.off:])
+	b.off += n
+	return n, nil
+}
+
+// WriteTo spares [io.Copy] a buffer.
+func (b *body) WriteTo(w io.Writer) (int64, error) {
+	if b.off == len(b.raw) {
+		return 0, nil
+	}
+	n, err := w.Write(b.raw[b.off:])
+	b.off += n
+	return int64(n), err
+}
+
+// Close does nothing: the body has been read.
 func (*body) Close() error { return nil }
 
 // RawBody returns the bytes of the body as the [Body] gate read them, and
@@ -56,7 +82,7 @@ func RawBody(r *http.Request) ([]byte, bool) {
 	if s == nil {
 		return nil, false
 	}
-	return s.raw, s.hasRaw
+	return s.body.raw, s.hasRaw
 }
 
 // IdentityFrom returns who sent the request, as proved by [Signature] or
@@ -82,15 +108,19 @@ func PayloadFrom[T any](ctx context.Context) (T, bool) {
 	return zero, false
 }
 
+// identify adds what a gate found. What was proved last counts first, and the
+// scheme is the last one's: joining the names would cost an allocation for
+// each request.
 func (s *state) identify(id verify.Identity) {
-	if !s.hasID {
-		s.id, s.hasID = id, true
-		return
+	s.hasID = true
+	s.id.Scheme = id.Scheme
+	if id.Subject != "" {
+		s.id.Subject = id.Subject
 	}
-	// What was proved last counts first, and the scheme is the last one's:
-	// joining the names would cost an allocation for each request.
-	scheme := id.Scheme
-	s.id.Scheme, id.Scheme = "", ""
-	s.id = id.Merge(s.id)
-	s.id.Scheme = scheme
+	if id.Key != "" {
+		s.id.Key = id.Key
+	}
+	if id.MessageID != "" {
+		s.id.MessageID = id.MessageID
+	}
 }

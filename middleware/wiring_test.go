@@ -1,16 +1,19 @@
 package middleware_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ringback-go/ringback/middleware"
 	"github.com/ringback-go/ringback/verify"
+	"github.com/ringback-go/ringback/verify/httpsig"
 )
 
 func TestChain(t *testing.T) {
@@ -35,6 +38,10 @@ func TestChain(t *testing.T) {
 	mustPanic(t, "next handler is nil", func() { middleware.Chain(mark("a"))(nil) })
 }
 
+func noGroup(context.Context, url.Values) (string, verify.Digest, bool, error) {
+	return "", verify.Digest{}, false, nil
+}
+
 func TestWiringPanics(t *testing.T) {
 	t.Parallel()
 	limit := middleware.RateLimit{Key: middleware.ByPeer, Requests: 1, Per: time.Second}
@@ -51,6 +58,20 @@ func TestWiringPanics(t *testing.T) {
 		{"nil next", "next handler is nil", func() { middleware.Method{}.Handler(nil) }},
 		{"nil func", "next handler is nil", func() { middleware.Query{}.Handler(http.HandlerFunc(nil)) }},
 		{"nil verifier", "Signature: the verifier is nil", func() { middleware.Signature{}.Handler(ok) }},
+		{"typed nil verifier", "Signature: the verifier is nil", func() { middleware.Signature{Verifier: (*verify.Standard)(nil)}.Handler(ok) }},
+		{"verifier without keys", "Signature: the verifier has no keys", func() { middleware.Signature{Verifier: verify.Standard{}}.Handler(ok) }},
+		{"pointer to a verifier without keys", "Signature: the verifier has no keys", func() { middleware.Signature{Verifier: &verify.HMAC{}}.Handler(ok) }},
+		{"verifier of messages without keys", "Signature: the verifier has no keys", func() { middleware.Signature{Verifier: httpsig.Verifier{}}.Handler(ok) }},
+		{"no verifiers in one", "Signature: the verifier has no keys", func() { middleware.Signature{Verifier: verify.Any{}}.Handler(ok) }},
+		{"no apps", "AppID: no Apps", func() { middleware.AppID{}.Handler(ok) }},
+		{"no secret", "Secret: the verifier has no keys", func() { middleware.Secret{}.Handler(ok) }},
+		{"typed nil limiter", "Limiter holds a nil pointer", func() {
+			middleware.RateLimit{Key: middleware.ByPeer, Limiter: (*middleware.LocalLimiter)(nil)}.Handler(ok)
+		}},
+		{"typed nil store", "Store is nil", func() {
+			middleware.Dedup{Store: (*middleware.MemoryDedup)(nil), ID: byHeader}.Handler(ok)
+		}},
+		{"no function", "Handle: the function is nil", func() { middleware.Handle[event, event](nil) }},
 		{"no key", "Key is nil", func() { middleware.RateLimit{Requests: 1, Per: 1}.Handler(ok) }},
 		{"no rate", "set Requests and Per", func() { middleware.RateLimit{Key: middleware.ByPeer}.Handler(ok) }},
 		{"bad name", "header field", func() { middleware.RateLimit{Key: middleware.ByPeer, Requests: 1, Per: 1, Name: `a"b`}.Handler(ok) }},
@@ -61,8 +82,10 @@ func TestWiringPanics(t *testing.T) {
 		{"body inside signature", "put Body outside", func() { sign.Handler(middleware.Body{}.Handler(ok)) }},
 		{"method inside body", "put Method outside", func() { middleware.Body{}.Handler(middleware.Method{}.Handler(ok)) }},
 		{"signature inside payload", "put Signature outside", func() { middleware.Payload[event]{}.Handler(sign.Handler(ok)) }},
-		{"secret inside payload", "put Secret outside", func() { middleware.Payload[event]{}.Handler(middleware.Secret{}.Handler(ok)) }},
-		{"app inside signature", "put AppID outside", func() { sign.Handler(middleware.AppID{}.Handler(ok)) }},
+		{"secret inside payload", "put Secret outside", func() {
+			middleware.Payload[event]{}.Handler(middleware.Secret{Secret: must(verify.NewSecret([]byte("k"), noGroup))}.Handler(ok))
+		}},
+		{"app inside signature", "put AppID outside", func() { sign.Handler(middleware.AppID{Apps: apps()}.Handler(ok)) }},
 		{"no store", "Store is nil", func() { middleware.Dedup{ID: byHeader}.Handler(ok) }},
 		{"no id source", "ID is nil", func() { middleware.Dedup{Store: &middleware.MemoryDedup{}}.Handler(ok) }},
 		{"negative lease", "negative", func() { g := dedup(&middleware.MemoryDedup{}); g.Lease = -1; g.Handler(ok) }},
@@ -102,6 +125,10 @@ func TestWiringPanics(t *testing.T) {
 			t.Parallel()
 			mustPanic(t, tt.text, tt.wire)
 		})
+	}
+	// A verifier of somebody else's may be its zero value.
+	if w := serve(t, middleware.Body{}.Handler(middleware.Signature{Verifier: failing{}}.Handler(ok)), post("/", "", "")); w.Code != 200 {
+		t.Errorf("a foreign zero value: status %d", w.Code)
 	}
 	// The same kind twice, and rate limits anywhere, are in order.
 	sign.Handler(sign.Handler(limit.Handler(limit.Handler(middleware.Payload[event]{}.Handler(ok)))))

@@ -63,9 +63,15 @@ func (a AppID) Verify(_ context.Context, m Message) (Identity, error) {
 // exactly once and not be empty.
 func single(rawQuery, name string) (string, error) {
 	value, n, err := rawquery.Values(rawQuery, name)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", ErrMalformed
+	}
+	return once(value, n)
+}
+
+// once returns the value of a parameter that must stand there once.
+func once(value string, n int) (string, error) {
+	switch {
 	case n > 1:
 		return "", ErrRepeated
 	case value == "":

@@ -3,7 +3,9 @@ package verify
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -18,7 +20,8 @@ type Any struct {
 }
 
 // AnyOf returns a verifier that asks each of list in turn and takes the first
-// identity. An empty list and a nil verifier are [ErrConfig].
+// identity. An empty list, and a verifier that is nil or a zero value of this
+// package or httpsig, are [ErrConfig].
 func AnyOf(list ...Verifier) (Any, error) {
 	own, err := copyVerifiers(schemeAny, list)
 	return Any{list: own}, err
@@ -49,8 +52,8 @@ type All struct {
 }
 
 // AllOf returns a verifier that asks each of list in turn and stops at the
-// first refusal: put the cheap ones first. An empty list and a nil verifier
-// are [ErrConfig].
+// first refusal: put the cheap ones first. An empty list, and a verifier that
+// is nil or a zero value of this package or httpsig, are [ErrConfig].
 func AllOf(list ...Verifier) (All, error) {
 	own, err := copyVerifiers(schemeAll, list)
 	return All{list: own}, err
@@ -94,6 +97,13 @@ func (id Identity) Merge(other Identity) Identity {
 	return id
 }
 
+// ours reports whether a type is of this package or one below it, whose
+// verifiers have constructors.
+func ours(path string) bool {
+	own := reflect.TypeFor[Key]().PkgPath()
+	return path == own || strings.HasPrefix(path, own+"/")
+}
+
 func copyVerifiers(scheme string, list []Verifier) ([]Verifier, error) {
 	if len(list) == 0 {
 		return nil, configError(scheme, "", "no verifier given")
@@ -101,6 +111,12 @@ func copyVerifiers(scheme string, list []Verifier) ([]Verifier, error) {
 	for i, v := range list {
 		if v == nil {
 			return nil, configError(scheme, "verifier "+strconv.Itoa(i), "nil")
+		}
+		if r := reflect.ValueOf(v); r.Kind() == reflect.Pointer && r.IsNil() {
+			return nil, configError(scheme, "verifier "+strconv.Itoa(i), "nil")
+		}
+		if r := reflect.Indirect(reflect.ValueOf(v)); ours(r.Type().PkgPath()) && r.IsZero() {
+			return nil, configError(scheme, "verifier "+strconv.Itoa(i), "zero value used, make it with its constructor")
 		}
 	}
 	return append([]Verifier(nil), list...), nil

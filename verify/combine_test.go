@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/ringback-go/ringback/verify"
+	"github.com/ringback-go/ringback/verify/httpsig"
 )
 
 func TestCombine(t *testing.T) {
@@ -54,7 +55,21 @@ func TestCombineRefuses(t *testing.T) {
 	wantError(t, err, verify.ErrConfig)
 	_, err = verify.AllOf(nil)
 	wantError(t, err, verify.ErrConfig)
+	good := must(verify.NewAppID("1"))
+	for _, v := range []verify.Verifier{verify.AppID{}, &verify.Standard{}, (*verify.HMAC)(nil), verify.All{}, httpsig.Verifier{}} {
+		_, err = verify.AllOf(good, v)
+		wantError(t, err, verify.ErrConfig)
+		if err == nil || !strings.Contains(err.Error(), "verifier 1") {
+			t.Errorf("%T: %v", v, err)
+		}
+	}
+	if _, err := verify.AllOf(good, foreign{}); err != nil {
+		t.Errorf("a foreign zero value: %v", err)
+	}
 }
+
+// foreign is somebody else's verifier, whose zero value may be in order.
+type foreign struct{ verify.Verifier }
 
 func TestZeroValuesRefuse(t *testing.T) {
 	t.Parallel()
@@ -103,6 +118,24 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		for _, secret := range []string{swSecret, inDecimal(swSecret), inDecimal(decoded), inDecimal(seed), swPrivate[5:20], "0x77, 0x68, 0x73", "0x31, 0xf2"} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%T prints %q: %s", v, secret, text)
+			}
+		}
+	}
+}
+
+// TestFromRequestPath: the path is as it stood on the wire.
+func TestFromRequestPath(t *testing.T) {
+	t.Parallel()
+	for c := range 256 {
+		for _, form := range []string{"/a%cb", "/a%%%02Xb", "/%%41%%%02xb"} {
+			path := fmt.Sprintf(form, c)
+			u, err := url.ParseRequestURI(path)
+			if err != nil {
+				continue
+			}
+			r := &http.Request{URL: u}
+			if got := verify.FromRequest(r, nil, unix(0)).Path; got != u.EscapedPath() {
+				t.Errorf("%q: %q, want %q", path, got, u.EscapedPath())
 			}
 		}
 	}

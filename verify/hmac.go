@@ -76,7 +76,7 @@ func (h HMAC) Verify(_ context.Context, m Message) (Identity, error) {
 	if err != nil {
 		return Identity{}, h.refuse(f.Header, err)
 	}
-	var room [maxSignatures][sha256.Size]byte
+	var room [fewSignatures][sha256.Size]byte
 	given, stamp, err := h.parse(room[:0], value)
 	if err != nil {
 		return Identity{}, h.refuse(f.Header, err)

@@ -99,18 +99,18 @@ func (s Standard) Verify(_ context.Context, m Message) (Identity, error) {
 	if err := within(sent, m.At, s.tolerance); err != nil {
 		return Identity{}, s.refuse(headerTimestamp, err)
 	}
-	var room [maxSignatures][sha256.Size]byte
+	var room [fewSignatures][sha256.Size]byte
 	given, ok := parseSignatures(room[:0], list)
 	if !ok {
 		return Identity{}, s.refuse(headerSignature, ErrMalformed)
 	}
 	if len(given) > 0 {
-		if i := s.matchV1(given, id, stamp, m); i >= 0 {
+		if i := s.matchV1(given, id, stamp, m.Body, m.At); i >= 0 {
 			return Identity{Scheme: schemeStandard, Key: s.keys[i].id, MessageID: id}, nil
 		}
 	}
 	if s.asymmetric {
-		i, ok := s.matchV1a(id, stamp, list, m)
+		i, ok := s.matchV1a(id, stamp, list, m.Body, m.At)
 		if !ok {
 			return Identity{}, s.refuse(headerSignature, ErrMalformed)
 		}
@@ -122,13 +122,13 @@ func (s Standard) Verify(_ context.Context, m Message) (Identity, error) {
 }
 
 // matchV1 returns the index of the key that made one of given, or -1.
-func (s Standard) matchV1(given [][sha256.Size]byte, id, stamp string, m Message) int {
+func (s Standard) matchV1(given [][sha256.Size]byte, id, stamp string, body []byte, at time.Time) int {
 	for i := range s.keys {
 		k := &s.keys[i]
-		if k.macs == nil || !k.valid(m.At) {
+		if k.macs == nil || !k.valid(at) {
 			continue
 		}
-		want := k.sum(id, stamp, m.Body)
+		want := k.sum(id, stamp, body)
 		match := 0
 		for j := range given {
 			match |= subtle.ConstantTimeCompare(want[:], given[j][:])
@@ -142,17 +142,17 @@ func (s Standard) matchV1(given [][sha256.Size]byte, id, stamp string, m Message
 
 // matchV1a is the same for ed25519. It is false when there are more entries
 // than a message may make us check.
-func (s Standard) matchV1a(id, stamp, list string, m Message) (int, bool) {
+func (s Standard) matchV1a(id, stamp, list string, body []byte, at time.Time) (int, bool) {
 	var room [maxAsymmetric][ed25519.SignatureSize]byte
 	given, ok := parseAsymmetric(room[:0], list)
 	if !ok || len(given) == 0 {
 		return -1, ok
 	}
-	text := signedText(id, stamp, m.Body)
+	text := signedText(id, stamp, body)
 	defer text.free()
 	for i := range s.keys {
 		k := &s.keys[i]
-		if k.macs != nil || !k.valid(m.At) {
+		if k.macs != nil || !k.valid(at) {
 			continue
 		}
 		for j := range given {

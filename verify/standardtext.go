@@ -13,6 +13,7 @@ const (
 	entryV1a = "v1a,"
 
 	maxSignatures = 64
+	fewSignatures = 4  // that a message has, and for which no room is allocated
 	maxAsymmetric = 8  // each costs some 50 µs for each key
 	digitsV1      = 44 // of the base64 of 32 bytes
 	digitsV1a     = 88 // of 64
@@ -58,13 +59,20 @@ func parseAsymmetric(dst [][ed25519.SignatureSize]byte, list string) (given [][e
 // decodeBase64 fills dst from exactly the padded standard base64 of its
 // length, at most 64 bytes.
 func decodeBase64(dst []byte, s string) bool {
-	var text [digitsV1a]byte
-	if len(s) > len(text) || len(s) != base64.StdEncoding.EncodedLen(len(dst)) {
+	if len(s) != base64.StdEncoding.EncodedLen(len(dst)) {
 		return false
 	}
-	// Decode may write more than it counts.
-	var raw [digitsV1a]byte
-	n, err := strictBase64.Decode(raw[:], text[:copy(text[:], s)])
+	if len(s) > digitsV1 {
+		var text, raw [digitsV1a]byte
+		return decodeInto(dst, text[:], raw[:], s)
+	}
+	var text, raw [digitsV1]byte // zeroing a half of the room is worth it
+	return decodeInto(dst, text[:], raw[:], s)
+}
+
+func decodeInto(dst, text, raw []byte, s string) bool {
+	// Decode may write more than it counts, so raw is longer than dst.
+	n, err := strictBase64.Decode(raw, text[:copy(text, s)])
 	if err != nil || n != len(dst) { // line ends would be skipped: then n is less
 		return false
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/ringback-go/ringback/internal/rawquery"
 )
 
 const (
@@ -72,11 +74,15 @@ func (t TencentSign) Verify(_ context.Context, m Message) (Identity, error) {
 	if len(t.keys) == 0 {
 		return Identity{}, notMade(schemeTencent)
 	}
-	requestTime, err := single(m.RawQuery, paramTime)
+	params := [...]rawquery.Param{{Key: paramTime}, {Key: paramSign}}
+	if err := rawquery.Find(m.RawQuery, params[:]); err != nil {
+		return Identity{}, t.refuse("query", ErrMalformed)
+	}
+	requestTime, err := once(params[0].Value, params[0].N)
 	if err != nil {
 		return Identity{}, t.refuse(paramTime, err)
 	}
-	sign, err := single(m.RawQuery, paramSign)
+	sign, err := once(params[1].Value, params[1].N)
 	if err != nil {
 		return Identity{}, t.refuse(paramSign, err)
 	}
@@ -135,24 +141,25 @@ func decodeHex(dst []byte, s string) bool {
 	if len(s) != 2*len(dst) {
 		return false
 	}
+	bad := byte(0)
 	for i := range dst {
-		hi, lo := nibble(s[2*i]), nibble(s[2*i+1])
-		if hi > 15 || lo > 15 {
-			return false
-		}
-		dst[i] = hi<<4 | lo
+		hi, lo := nibbles[s[2*i]], nibbles[s[2*i+1]]
+		dst[i] = hi<<4 | lo&15
+		bad |= hi | lo
 	}
-	return true
+	return bad <= 15
 }
 
-func nibble(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
+// nibbles are the values of the hex digits, and 255 for all other bytes.
+var nibbles = func() (t [256]byte) {
+	for c := range t {
+		t[c] = 255
 	}
-	return 255
-}
+	for v, c := range []byte("0123456789abcdef") {
+		t[c] = byte(v)
+	}
+	for v, c := range []byte("ABCDEF") {
+		t[c] = byte(10 + v)
+	}
+	return t
+}()

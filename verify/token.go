@@ -114,7 +114,7 @@ func singleHeader(h map[string][]string, name string) (string, error) {
 // printable reports whether s is ASCII from '!' to '~'.
 func printable(s string) bool {
 	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
+		if s[i]-'!' > '~'-'!' { // one comparison: what is below wraps around
 			return false
 		}
 	}

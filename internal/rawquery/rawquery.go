@@ -16,7 +16,6 @@ package rawquery
 
 import (
 	"errors"
-	"net/url"
 	"strings"
 )
 
@@ -37,79 +36,119 @@ var (
 // hit: a semicolon or a broken escape anywhere is an error, and then the
 // value is empty and n is 0.
 func Values(raw, key string) (value string, n int, err error) {
-	if err := Check(raw); err != nil {
+	one := [1]Param{{Key: key}}
+	if err := Find(raw, one[:]); err != nil {
 		return "", 0, err
 	}
-	first := ""
-	for raw != "" {
-		var pair string
-		pair, raw, _ = strings.Cut(raw, "&")
-		if pair == "" {
-			continue
-		}
-		k, v, _ := strings.Cut(pair, "=")
-		if !equal(k, key) {
-			continue
-		}
-		if n == 0 {
-			first = v
-		}
-		n++
-	}
-	value, err = decode(first)
-	if err != nil {
-		return "", 0, err
-	}
-	return value, n, nil
+	return one[0].Value, one[0].N, nil
 }
 
-// Check reports whether raw is a query that every reader understands in the
-// same way: nil, [ErrSemicolon] or [ErrEscape].
-func Check(raw string) error {
-	for i := 0; i < len(raw); i++ {
-		switch raw[i] {
-		case ';':
-			return ErrSemicolon
-		case '%':
-			if len(raw)-i < 3 || unhex(raw[i+1]) < 0 || unhex(raw[i+2]) < 0 {
-				return ErrEscape
+// Param is one parameter to look for.
+type Param struct {
+	Key   string
+	Value string // the first one, decoded
+	N     int    // how many times Key occurs
+}
+
+// Find is [Values] for several parameters in one pass over the query. It sets
+// Value and N of each; after an error they are empty and 0.
+func Find(raw string, params []Param) error {
+	for i := range params {
+		params[i].Value, params[i].N = "", 0
+	}
+	if err := Check(raw); err != nil {
+		return err
+	}
+	for more := raw != ""; more; {
+		pair := raw
+		i := strings.IndexByte(raw, '&')
+		if more = i >= 0; more {
+			pair, raw = raw[:i], raw[i+1:]
+		}
+		if pair == "" { // as between two ampersands: not an empty key
+			continue
+		}
+		c := pair[0]
+		for j := range params {
+			p := &params[j]
+			if p.Key != "" && p.Key[0] != c && c != '%' && c != '+' { // nearly all of them
+				continue
 			}
-			i += 2
+			if v, hit := match(pair, p.Key); hit {
+				if p.N++; p.N == 1 {
+					p.Value = decode(v)
+				}
+			}
 		}
 	}
 	return nil
 }
 
-// equal compares the decoded form of raw, which [Check] has accepted, with
-// key.
-func equal(raw, key string) bool {
-	j := 0
-	for i := 0; i < len(raw); i++ {
-		c := raw[i]
+// Check reports whether raw is a query that every reader understands in the
+// same way: nil, [ErrSemicolon] or [ErrEscape].
+func Check(raw string) error {
+	if strings.IndexByte(raw, ';') >= 0 {
+		return ErrSemicolon
+	}
+	for { // IndexByte is many times faster than a loop over the bytes
+		i := strings.IndexByte(raw, '%')
+		if i < 0 {
+			return nil
+		}
+		if len(raw)-i < 3 || unhex(raw[i+1]) < 0 || unhex(raw[i+2]) < 0 {
+			return ErrEscape
+		}
+		raw = raw[i+3:]
+	}
+}
+
+// match reports whether the decoded key of pair, which [Check] has accepted,
+// is key, and returns the value that stands behind it.
+func match(pair, key string) (value string, ok bool) {
+	i := 0
+	for j := range len(key) {
+		if i == len(pair) {
+			return "", false
+		}
+		c := pair[i]
+		switch c {
+		case '=':
+			return "", false
+		case '+':
+			c = ' '
+		case '%':
+			c = byte(unhex(pair[i+1])<<4 | unhex(pair[i+2]))
+			i += 2
+		}
+		if key[j] != c {
+			return "", false
+		}
+		i++
+	}
+	if i == len(pair) {
+		return "", true
+	}
+	return pair[i+1:], pair[i] == '='
+}
+
+// decode decodes a value, which [Check] has accepted.
+func decode(v string) string {
+	if strings.IndexByte(v, '%') < 0 && strings.IndexByte(v, '+') < 0 {
+		return v
+	}
+	out := make([]byte, 0, len(v))
+	for i := 0; i < len(v); i++ {
+		c := v[i]
 		switch c {
 		case '+':
 			c = ' '
 		case '%':
-			c = byte(unhex(raw[i+1])<<4 | unhex(raw[i+2]))
+			c = byte(unhex(v[i+1])<<4 | unhex(v[i+2]))
 			i += 2
 		}
-		if j == len(key) || key[j] != c {
-			return false
-		}
-		j++
+		out = append(out, c)
 	}
-	return j == len(key)
-}
-
-func decode(v string) (string, error) {
-	if strings.IndexByte(v, '%') < 0 && strings.IndexByte(v, '+') < 0 {
-		return v, nil
-	}
-	s, err := url.QueryUnescape(v)
-	if err != nil { // unreachable after Check; url's own error would quote the query
-		return "", ErrEscape
-	}
-	return s, nil
+	return string(out)
 }
 
 func unhex(c byte) int {

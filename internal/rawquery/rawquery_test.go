@@ -31,6 +31,7 @@ func TestValues(t *testing.T) {
 		{"case matters", "sign=1", "Sign", "", 0, nil},
 		{"prefix of the key", "Sig=1", "Sign", "", 0, nil},
 		{"longer than the key", "Signs=1", "Sign", "", 0, nil},
+		{"plus before the key", "+a=1&%20a=2", " a", "1", 2, nil},
 		{"plus in the key", "a+b=1", "a b", "1", 1, nil},
 		{"plus and escape in the value", "a=x+y%2B%00", "a", "x y+\x00", 1, nil},
 		{"not UTF-8", "a=%FF", "a", "\xff", 1, nil},
@@ -64,6 +65,14 @@ func TestValuesAllocations(t *testing.T) {
 	}
 }
 
+func TestFindAfterAnError(t *testing.T) {
+	t.Parallel()
+	left := []rawquery.Param{{Key: "a", Value: "left over", N: 1}}
+	if err := rawquery.Find("a=1;b=2", left); !errors.Is(err, rawquery.ErrSemicolon) || left[0] != (rawquery.Param{Key: "a"}) {
+		t.Errorf("Find = %+v, %v", left, err)
+	}
+}
+
 func FuzzValues(f *testing.F) {
 	for _, raw := range []string{"", "a=1&a=2", "%61=1&b=+", "a;b", "a=%zz", "a=%", "&=&&a", "a=b=c&%00=1"} {
 		f.Add(raw, "a")
@@ -86,6 +95,10 @@ func FuzzValues(f *testing.F) {
 		for k, vs := range want {
 			if value, n, _ := rawquery.Values(raw, k); n != len(vs) || value != vs[0] {
 				t.Fatalf("Values(%q, %q) = %q, %d; want %q", raw, k, value, n, vs)
+			}
+			two := []rawquery.Param{{Key: key, Value: "left over", N: 7}, {Key: k}}
+			if err := rawquery.Find(raw, two); err != nil || two[0].N != len(want[key]) || two[0].Value != want.Get(key) || two[1].N != len(vs) || two[1].Value != vs[0] {
+				t.Fatalf("Find(%q, %q, %q) = %+v, %v", raw, key, k, two, err)
 			}
 		}
 	})

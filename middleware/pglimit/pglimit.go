@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/middleware"
+	"github.com/ringback-go/ringback/middleware/internal/sqlschema"
 )
 
 // DefaultTimeout bounds each call where no other time is set.
@@ -26,6 +27,10 @@ type Config struct {
 	// DB is the database: PostgreSQL 14 or later. It stays the caller's to
 	// close.
 	DB *sql.DB
+	// Schema is where the tables are, spelled as it is stored: up to
+	// 63 letters, digits and underscores. Empty is the first schema of the
+	// connections' search path.
+	Schema string
 	// Name keeps limiters of different values apart in one table.
 	Name string
 	// Requests in Per are the rate of each key. Rates over one request in a
@@ -50,6 +55,7 @@ type Config struct {
 type Limiter struct {
 	db                  *sql.DB
 	cfg                 Config
+	sql                 statements
 	name                []byte
 	interval, tolerance int64 // nanoseconds
 	calls               atomic.Uint64
@@ -72,6 +78,8 @@ func New(c Config) (*Limiter, error) {
 	switch {
 	case c.DB == nil:
 		return bad("DB is nil, set it to the opened database")
+	case !sqlschema.Good(c.Schema):
+		return bad("the Schema %q is no name, use up to 63 letters, digits and underscores", c.Schema)
 	case c.Requests <= 0 || c.Per <= 0:
 		return bad("the rate is %d requests in %v, set Requests and Per to more than zero", c.Requests, c.Per)
 	case int64(c.Requests) > int64(c.Per/time.Microsecond):
@@ -99,7 +107,7 @@ func New(c Config) (*Limiter, error) {
 		return bad("a burst of %d needs more than 30 years to come back, set Burst to less", c.Burst)
 	}
 	return &Limiter{
-		db: c.DB, cfg: c, name: digest(c.Name), cursor: []byte{},
+		db: c.DB, cfg: c, sql: statementsIn(c.Schema), name: digest(c.Name), cursor: []byte{},
 		interval: interval, tolerance: interval * int64(c.Burst),
 	}, nil
 }
@@ -120,7 +128,7 @@ func (l *Limiter) Allow(ctx context.Context, key string, _ time.Time) (middlewar
 	defer cancel()
 	d := middleware.Decision{Limit: l.cfg.Requests, Window: l.cfg.Per}
 	var now, full int64
-	err := l.db.QueryRowContext(ctx, takeSQL, l.name, digest(key), shared, l.full.Load(), l.interval, l.tolerance).
+	err := l.db.QueryRowContext(ctx, l.sql.take, l.name, digest(key), shared, l.full.Load(), l.interval, l.tolerance).
 		Scan(&now, &full, &d.Allowed)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -167,7 +175,7 @@ func (l *Limiter) tidy(ctx context.Context) error {
 		return nil
 	}
 	var count int
-	if err := l.db.QueryRowContext(ctx, countSQL, l.name, l.cfg.MaxKeys).Scan(&count); err != nil {
+	if err := l.db.QueryRowContext(ctx, l.sql.count, l.name, l.cfg.MaxKeys).Scan(&count); err != nil {
 		return err
 	}
 	l.full.Store(count >= l.cfg.MaxKeys)
@@ -178,7 +186,7 @@ func (l *Limiter) tidy(ctx context.Context) error {
 func (l *Limiter) prune(ctx context.Context) (gone int, err error) {
 	var seen int
 	var last []byte
-	if err := l.db.QueryRowContext(ctx, pruneSQL, l.name, l.cursor, page).Scan(&gone, &seen, &last); err != nil {
+	if err := l.db.QueryRowContext(ctx, l.sql.prune, l.name, l.cursor, page).Scan(&gone, &seen, &last); err != nil {
 		return 0, err
 	}
 	if l.cursor = last; seen < page {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -241,6 +242,37 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
+// TestSchema: the tables are where they are wanted, and two schemas are two
+// tables.
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	db := open(t, pgtest.New(t).Database(t))
+	var all sync.WaitGroup
+	limiters := make([]*pglimit.Limiter, 3)
+	for i, name := range []string{"select", "Order", "select"} { // words of the language
+		all.Go(func() {
+			limiters[i] = limiter(t, db, pglimit.Config{Schema: name, Requests: 1, Per: time.Hour, MaxKeys: 1})
+		})
+	}
+	all.Wait()
+	for i, want := range []bool{true, true, false} {
+		if d := allow(t, limiters[i], "key"); d.Allowed != want {
+			t.Errorf("limiter %d: %+v", i, d)
+		}
+	}
+	for i := range 40 { // pages are looked at, and rows counted
+		if d := allow(t, limiters[0], strconv.Itoa(i)); i > 2 && d.Allowed {
+			t.Errorf("key %d passes: %+v", i, d)
+		}
+	}
+	var n, elsewhere int
+	err := db.QueryRowContext(t.Context(), `SELECT count(*), count(*) FILTER (WHERE schemaname NOT IN ('select', 'Order'))
+		FROM pg_tables WHERE tablename LIKE 'ringback%'`).Scan(&n, &elsewhere)
+	if err != nil || n != 4 || elsewhere != 0 {
+		t.Errorf("%d tables, %d of them elsewhere, %v", n, elsewhere, err)
+	}
+}
+
 // TestFailure: a database that does not answer, or has no table, closes the
 // gate.
 func TestFailure(t *testing.T) {
@@ -275,6 +307,8 @@ func TestNewRefuses(t *testing.T) {
 		{DB: db, Requests: 1, Per: time.Second, Timeout: -1},
 		{DB: db, Requests: 1, Per: time.Second, Timeout: time.Minute},
 		{DB: db, Requests: 1, Per: time.Hour, Burst: 1 << 40},
+		{DB: db, Requests: 1, Per: time.Second, Schema: `a"b`},
+		{DB: db, Requests: 1, Per: time.Second, Schema: strings.Repeat("a", 64)},
 	} {
 		if _, err := pglimit.New(c); !errors.Is(err, middleware.ErrConfig) {
 			t.Errorf("%+v: %v, want ErrConfig", c, err)

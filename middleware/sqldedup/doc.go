@@ -38,5 +38,5 @@
 // PostgreSQL nothing is kept in a session, so that a pooler may stand between.
 //
 // Not here, because the caller knows better: opening databases, choosing
-// pragmas. PostgreSQL's tables are in the first schema of the search path.
+// pragmas.
 package sqldedup

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/middleware"
+	"github.com/ringback-go/ringback/middleware/internal/sqlschema"
 )
 
 // A Flavor says which database a [Store] talks to.
@@ -36,6 +37,11 @@ type Config struct {
 	Flavor Flavor
 	// DB is the database. It stays the caller's to close.
 	DB *sql.DB
+	// Schema is where PostgreSQL's tables are, spelled as it is stored: up to
+	// 63 letters, digits and underscores. Empty is the first schema of the
+	// connections' search path.
+	// SQLite has none.
+	Schema string
 	// MaxEntries bounds the ids in the table. 0 means DefaultMaxEntries.
 	MaxEntries int
 	// Timeout bounds each call. 0 means DefaultTimeout.
@@ -51,6 +57,7 @@ type Config struct {
 type Store struct {
 	db      *sql.DB
 	flavor  Flavor
+	schema  string
 	sql     statements
 	limit   int
 	timeout time.Duration
@@ -69,6 +76,10 @@ func New(c Config) (*Store, error) {
 		return nil, fmt.Errorf("sqldedup: %w: no such Flavor, set it to SQLite or PostgreSQL", middleware.ErrConfig)
 	case c.DB == nil:
 		return nil, fmt.Errorf("sqldedup: %w: DB is nil, set it to the opened database", middleware.ErrConfig)
+	case c.Schema != "" && c.Flavor == SQLite:
+		return nil, fmt.Errorf("sqldedup: %w: SQLite has no Schema, leave it out", middleware.ErrConfig)
+	case !sqlschema.Good(c.Schema):
+		return nil, fmt.Errorf("sqldedup: %w: the Schema %q is no name, use up to 63 letters, digits and underscores", middleware.ErrConfig, c.Schema)
 	case c.MaxEntries < 0 || c.Timeout < 0:
 		return nil, fmt.Errorf("sqldedup: %w: MaxEntries or Timeout is negative, set them to zero or more", middleware.ErrConfig)
 	}
@@ -81,7 +92,7 @@ func New(c Config) (*Store, error) {
 	if c.Now == nil && c.Flavor == SQLite {
 		c.Now = time.Now
 	}
-	return &Store{db: c.DB, flavor: c.Flavor, sql: c.Flavor.statements(), limit: c.MaxEntries, timeout: c.Timeout, now: c.Now}, nil
+	return &Store{db: c.DB, flavor: c.Flavor, schema: c.Schema, sql: c.Flavor.statements(c.Schema), limit: c.MaxEntries, timeout: c.Timeout, now: c.Now}, nil
 }
 
 // at is the parameter for the time; nil is the server's clock.

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ringback-go/ringback/internal/pgtest"
 	"github.com/ringback-go/ringback/middleware"
 	"github.com/ringback-go/ringback/middleware/internal/deduptest"
 	"github.com/ringback-go/ringback/middleware/sqldedup"
@@ -88,6 +90,88 @@ func TestMigrate(t *testing.T) {
 				t.Errorf("%v, want ErrSchema", err)
 			}
 		})
+	}
+}
+
+// TestSchema: the tables are where they are wanted, whatever else is there,
+// and two schemas are two tables. Who only uses them needs no right to make
+// any.
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	db := base{sqldedup.PostgreSQL, "pgx", pgtest.New(t).Database(t)}
+	c := newClock()
+	var all sync.WaitGroup
+	stores := make([]*sqldedup.Store, 3)
+	for i, name := range []string{"select", "NOW", "select"} { // words of the language, and of ours
+		all.Go(func() { stores[i] = db.store(t, sqldedup.Config{Schema: name, MaxEntries: 1, Now: c.now}) })
+	}
+	all.Wait()
+	for i, want := range []middleware.DedupState{middleware.DedupClaimed, middleware.DedupClaimed, middleware.DedupInProgress} {
+		claim := idOf(1)
+		claim.Token[0] = byte(i)
+		if res, err := stores[i].Claim(t.Context(), claim); err != nil || res.State != want {
+			t.Errorf("store %d: %v, %v", i, res.State, err)
+		}
+	}
+	first, answer := idOf(1), middleware.DedupAnswer{Status: 200}
+	if err := stores[2].Commit(t.Context(), first.Key, first.Token, answer, middleware.DedupRetention{Keep: time.Hour}); err != nil {
+		t.Error(err)
+	}
+	if res, err := stores[0].Claim(t.Context(), first); err != nil || res.State != middleware.DedupDone {
+		t.Errorf("after Commit: %v, %v", res.State, err)
+	}
+	second := idOf(1)
+	second.Token[0] = 1
+	if err := stores[1].Release(t.Context(), second.Key, second.Token); err != nil {
+		t.Error(err)
+	}
+	c.advance(2 * time.Hour)
+	if _, err := stores[0].Claim(t.Context(), idOf(2)); err != nil { // makes room
+		t.Error(err)
+	}
+	pool := db.open(t)
+	var n, elsewhere int
+	err := pool.QueryRowContext(t.Context(), `SELECT count(*), count(*) FILTER (WHERE schemaname NOT IN ('select', 'NOW'))
+		FROM pg_tables WHERE tablename LIKE 'ringback%'`).Scan(&n, &elsewhere)
+	if err != nil || n != 4 || elsewhere != 0 {
+		t.Errorf("%d tables, %d of them elsewhere, %v", n, elsewhere, err)
+	}
+	role := fmt.Sprintf("sqldedup_reader_%d", os.Getpid())
+	for _, statement := range []string{
+		"CREATE ROLE " + role, `GRANT USAGE ON SCHEMA "select" TO ` + role, `GRANT SELECT ON ALL TABLES IN SCHEMA "select" TO ` + role,
+	} {
+		if _, err := pool.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { // roles are the server's
+		if _, err := pool.ExecContext(context.Background(), "DROP OWNED BY "+role+"; DROP ROLE "+role); err != nil {
+			t.Error(err)
+		}
+	})
+	reader := db.open(t)
+	reader.SetMaxOpenConns(1)
+	if _, err := reader.ExecContext(t.Context(), "SET ROLE "+role); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqldedup.New(sqldedup.Config{Flavor: sqldedup.PostgreSQL, DB: reader, Schema: "select"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Errorf("nothing is to be made: %v", err)
+	}
+}
+
+func TestSchemaNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{`a"b`, "a.b", "a b", "1a", "é", "a?", strings.Repeat("a", 64)} {
+		if _, err := sqldedup.New(sqldedup.Config{Flavor: sqldedup.PostgreSQL, DB: &sql.DB{}, Schema: name}); !errors.Is(err, middleware.ErrConfig) {
+			t.Errorf("%q: %v, want ErrConfig", name, err)
+		}
+	}
+	if _, err := sqldedup.New(sqldedup.Config{DB: &sql.DB{}, Schema: "a"}); !errors.Is(err, middleware.ErrConfig) {
+		t.Errorf("SQLite: %v, want ErrConfig", err)
 	}
 }
 

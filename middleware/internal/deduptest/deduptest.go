@@ -119,6 +119,17 @@ var cases = []struct {
 		e.claim(e.a, c, middleware.DedupClaimed)
 		e.commit(e.a, c, answer(), nil)
 		e.commit(e.a, c, answer(), nil)
+		e.claim(e.a, c, middleware.DedupDone) // and not once more
+	}},
+	{"a claim that is repeated begins its lease anew", 0, func(e *env) {
+		c := claimOf("id", "1")
+		e.claim(e.a, c, middleware.DedupClaimed)
+		e.advance(time.Minute - time.Second)
+		e.claim(e.a, c, middleware.DedupClaimed)
+		e.advance(time.Minute - time.Second)
+		e.claim(e.b, claimOf("id", "2"), middleware.DedupInProgress)
+		e.advance(time.Second)
+		e.claim(e.b, claimOf("id", "2"), middleware.DedupClaimed)
 	}},
 	{"a released id can be claimed at once", 0, func(e *env) {
 		c, next := claimOf("id", "1"), claimOf("id", "2")

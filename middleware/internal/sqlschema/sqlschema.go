@@ -17,6 +17,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 )
 
 // ErrVersion says that the tables are of a version that is not known.
@@ -27,6 +28,9 @@ var ErrVersion = errors.New("schema version is not known")
 type Schema struct {
 	// Name stands in front of errors.
 	Name string
+	// In is PostgreSQL's schema, a name that is [Good], and made if it is not
+	// there. Empty is the first of the search path.
+	In string
 	// Table is the one that has the version.
 	Table string
 	// Lock is PostgreSQL's advisory lock, which no other Schema has.
@@ -35,6 +39,20 @@ type Schema struct {
 	PostgreSQL bool
 	// Steps lead from each version to the next.
 	Steps [][]string
+}
+
+// Good reports whether name can be In: letters, digits and underscores, no more
+// than PostgreSQL keeps of a name. Empty is good.
+func Good(name string) bool { return name == "" || names.MatchString(name) }
+
+var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+
+// Prefix is what stands before the names of tables in a schema that is Good.
+func Prefix(name string) string {
+	if name == "" {
+		return ""
+	}
+	return `"` + name + `".` // a word of the language may be a name
 }
 
 // Migrate brings the tables up to date. When nothing is to be made, it needs
@@ -47,6 +65,7 @@ func (s Schema) Migrate(ctx context.Context, db *sql.DB) error {
 }
 
 func (s Schema) migrate(ctx context.Context, db *sql.DB) (err error) {
+	s.Table = Prefix(s.In) + s.Table
 	// IF NOT EXISTS is not enough for PostgreSQL: two at once collide, and it
 	// wants the right to create. SQLite needs the table for its lock.
 	create := "CREATE TABLE IF NOT EXISTS " + s.Table + " (version INTEGER NOT NULL)" //nolint:gosec // the package's own constant
@@ -77,20 +96,39 @@ func (s Schema) migrate(ctx context.Context, db *sql.DB) (err error) {
 		return err
 	}
 	if s.PostgreSQL {
-		var there bool
-		if err = tx.QueryRowContext(ctx, "SELECT to_regclass('"+s.Table+"') IS NOT NULL").Scan(&there); err != nil {
-			return err
-		}
-		if !there {
-			if _, err = tx.ExecContext(ctx, create); err != nil {
+		if s.In != "" {
+			if err = s.makeIn(ctx, tx); err != nil {
 				return err
 			}
+		}
+		if err = unless(ctx, tx, "SELECT to_regclass('"+s.Table+"') IS NOT NULL", create); err != nil {
+			return err
 		}
 	}
 	if err = s.steps(ctx, tx); err != nil {
 		return err
 	}
 	return tx.Commit()
+}
+
+// lockIn is the lock under which all Schemas make theirs.
+const lockIn = 7021798246541870
+
+func (s Schema) makeIn(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", lockIn)); err != nil {
+		return err
+	}
+	return unless(ctx, tx, `SELECT to_regnamespace('"`+s.In+`"') IS NOT NULL`, `CREATE SCHEMA "`+s.In+`"`)
+}
+
+// unless makes what is not there.
+func unless(ctx context.Context, tx *sql.Tx, there, create string) error {
+	var is bool
+	if err := tx.QueryRowContext(ctx, there).Scan(&is); err != nil || is {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, create)
+	return err
 }
 
 func (s Schema) steps(ctx context.Context, tx *sql.Tx) error {

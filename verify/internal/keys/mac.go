@@ -13,20 +13,23 @@ type MACs struct {
 	pool sync.Pool
 }
 
-// MAC is one state. It does not copy what is given to Bytes.
+// MAC is one state. It does not copy long texts that are given to Bytes.
 type MAC struct {
 	mac  hash.Hash
-	text []byte // collects short texts, so that none is copied to the heap
+	text []byte // collects what is short: hashing in one piece is quicker
 	sum  [sha256.Size]byte
 }
 
-const keepText = 4 << 10
+const (
+	roomText = 1 << 10
+	keepText = 4 << 10
+)
 
 // NewMACs returns a pool for key, which it does not copy and which must not
 // change.
 func NewMACs(key []byte) *MACs {
 	p := new(MACs)
-	p.pool.New = func() any { return &MAC{mac: hmac.New(sha256.New, key), text: make([]byte, 0, 320)} }
+	p.pool.New = func() any { return &MAC{mac: hmac.New(sha256.New, key), text: make([]byte, 0, roomText)} }
 	return p
 }
 
@@ -46,6 +49,10 @@ func (m *MAC) Text(s string) { m.text = append(m.text, s...) }
 
 // Bytes adds b.
 func (m *MAC) Bytes(b []byte) {
+	if len(b) <= cap(m.text)-len(m.text) {
+		m.text = append(m.text, b...)
+		return
+	}
 	m.flush()
 	m.mac.Write(b)
 }
