@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +16,57 @@ import (
 
 // A Client sends one request and follows nothing. *egress.Client is the one to
 // use: it judges every address that it dials.
+//
+// A subscription with TLS material of its own is sent to only by a Client that
+// says by a method TakesIdentity() bool that it obeys egress.WithIdentity in the
+// context of a request. Who wraps a Client and passes the context on has such a
+// method, too, and returns what the wrapped one does.
 type Client interface {
 	Do(req *http.Request) (*http.Response, error)
+}
+
+var errIdentity = errors.New("the subscription has TLS material and the Client does not say that it takes it")
+
+// identify returns a request to be made with the subscription's TLS material, if
+// any, whatever context the dialect gave it.
+func (s *Sender) identify(req *http.Request, sub registry.Subscription) (*http.Request, error) {
+	if sub.TLS.IsZero() {
+		return req, nil
+	}
+	c, ok := s.Client.(interface{ TakesIdentity() bool })
+	if !ok || !c.TakesIdentity() {
+		return nil, errIdentity
+	}
+	identity := egress.NewIdentity(sub.ID, sub.TLS.Certificate, sub.TLS.Key.Reveal(), sub.TLS.Roots)
+	return req.WithContext(egress.WithIdentity(req.Context(), identity)), nil
+}
+
+// addHeaders adds the subscription's headers to those that the dialect set,
+// which stay as they are. What [registry.Validate] would refuse is not sent,
+// whoever stored it.
+func addHeaders(req *http.Request, headers []registry.Header) error {
+	if len(headers) == 0 {
+		return nil
+	}
+	if req.Header == nil {
+		req.Header = make(http.Header, len(headers))
+	}
+	h := req.Header
+	var set [16]string
+	names := set[:0]
+	for name := range h {
+		names = append(names, name)
+	}
+	for _, add := range headers {
+		if detail := add.Check(); detail != "" {
+			return errors.New("header of the subscription: " + detail)
+		}
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, add.Name) }) {
+			h[add.Name] = []string{add.Value.Reveal()}
+			names = append(names, add.Name)
+		}
+	}
+	return nil
 }
 
 // A Sender makes attempts, without a store: for those who schedule deliveries
@@ -70,6 +120,14 @@ func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscript
 			class = "bad_url"
 		}
 		a.fail(verdict, class, err.Error())
+		return a
+	}
+	if err := addHeaders(req, sub.Headers); err != nil {
+		a.fail(VerdictRetry, "internal", err.Error())
+		return a
+	}
+	if req, err = s.identify(req, sub); err != nil {
+		a.fail(VerdictRetry, "tls", err.Error())
 		return a
 	}
 	resp, err := s.Client.Do(req) //nolint:bodyclose // ReadBounded closes it

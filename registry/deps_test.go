@@ -24,6 +24,8 @@ func TestDeps(t *testing.T) {
 		case "github.com/google/uuid",
 			"github.com/ringback-go/ringback/internal/ids",
 			"github.com/ringback-go/ringback/registry",
+			"github.com/ringback-go/ringback/registry/internal/keypair",
+			"github.com/ringback-go/ringback/registry/internal/keypairtest",
 			"github.com/ringback-go/ringback/registry/registrytest",
 			"github.com/ringback-go/ringback/registry/sqlregistry":
 		default:

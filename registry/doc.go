@@ -29,19 +29,23 @@
 // let the engine remove it: the state becomes [Removed] for ever, and Delete
 // is for when nothing refers to the ID any more.
 //
+// An endpoint may have TLS material of its own, [TLS], and ask each caller for
+// headers, [Header]; both are kept as secrets are.
+//
 // # Implementations
 //
 // [Memory] forgets at exit; sqlregistry is durable. A [Cache] stands before
 // either in a sender. To write another, keep rows, let [Next] decide what Set
-// stores and [Matching] what Match returns, protect secrets by [SealSecrets],
-// and have registrytest check the result.
+// stores and [Matching] what Match returns, protect secrets by [SealSecrets]
+// and [SealConnection], and have registrytest check the result.
 //
 // # Guarantees
 //
 // Set stores all or none of what one call gives it, and a Revision makes it a
 // compare-and-set. Times are in UTC and in microseconds. A [Secret] prints as
 // "***" everywhere; only [Secret.Reveal] shows it. Implementations that
-// store secrets outside the process seal them by a [Sealer].
+// store secrets outside the process seal them by a [Sealer], whose key
+// [Reseal] helps to change.
 //
 // # Concurrency
 //

@@ -62,12 +62,17 @@ type Filter struct {
 // An Error says which field of which subscription was refused.
 type Error struct {
 	ID    string // may be empty
-	Field string // Go name of the field
-	Err   error  // ErrInvalid or another sentinel of this package
+	Field string // Go name of the field; of TLS, "TLS.Certificate", "TLS.Key" or "TLS.Roots"
+	// Detail, for TLS and Headers, is a fixed phrase that says what is wrong.
+	Detail string
+	Err    error // ErrInvalid or another sentinel of this package
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("%v: %s", e.Err, e.Field)
+	if e.Detail == "" {
+		return fmt.Sprintf("%v: %s", e.Err, e.Field)
+	}
+	return fmt.Sprintf("%v: %s: %s", e.Err, e.Field, e.Detail)
 }
 
 // Unwrap returns the sentinel.
@@ -81,14 +86,16 @@ const (
 	MaxSecrets = 16    // Secrets
 	MaxSecret  = 4096  // each secret
 	MaxMeta    = 16384 // keys and values of Meta together
-)
+) // those of TLS and Headers stand with their types
 
 // Validate reports what [Registry.Set] would refuse, as an [*Error] that wraps
 // ErrInvalid: no Dialect, URL or Types; a state that does not exist; a field
 // over its bound; text that is not UTF-8 or contains NUL, which not every
 // database keeps as it is (secrets may be any bytes); a limit that is not a
-// number; an ExpiresAt outside the years 1 to 9999. It does not judge the URL:
-// that is the egress policy's work.
+// number; an ExpiresAt outside the years 1 to 9999; TLS material that is not
+// PEM, over 64 KiB, or whose key is encrypted or not the certificate's; a header
+// that [Header.Check] refuses, one too many or the same twice. It does not judge
+// the URL: that is the egress policy's work.
 func Validate(s Subscription) error {
 	invalid := func(field string) error { return &Error{ID: s.ID, Field: field, Err: ErrInvalid} }
 	for _, f := range []struct {
@@ -146,6 +153,12 @@ func Validate(s Subscription) error {
 	}
 	if n > MaxMeta {
 		return invalid("Meta")
+	}
+	if detail := checkHeaders(s.Headers); detail != "" {
+		return &Error{ID: s.ID, Field: "Headers", Detail: detail, Err: ErrInvalid}
+	}
+	if field, detail := s.TLS.check(); field != "" {
+		return &Error{ID: s.ID, Field: field, Detail: detail, Err: ErrInvalid}
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ type aesKey struct {
 
 // NewAESGCM returns a Sealer by keys of 32 random bytes: the first one seals,
 // all of them open. To rotate, put a new key first, set every subscription
-// again (which seals its secrets anew), then take the old key away.
+// again (see [Reseal]), then take the old key away.
 func NewAESGCM(keys ...[]byte) (*AESGCM, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("registry: no key to seal with")

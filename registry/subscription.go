@@ -38,6 +38,11 @@ type Subscription struct {
 	// Secrets sign or accompany the requests, the first one first. They are
 	// sealed at rest.
 	Secrets []Secret
+	// TLS is the endpoint's own: a client certificate, roots. Sealed at rest.
+	TLS TLS
+	// Headers are sent with every request, unless the dialect sends one of the
+	// same name itself. The values are sealed at rest.
+	Headers []Header
 	// Limits bound what is sent to the URL.
 	Limits Limits
 	// Meta is a small map of the dialect's own ("code": a fingerprint, say).
@@ -101,6 +106,7 @@ func (s State) Valid() bool {
 func (s Subscription) Clone() Subscription {
 	s.Types = slices.Clone(s.Types)
 	s.Secrets = slices.Clone(s.Secrets)
+	s.Headers = slices.Clone(s.Headers)
 	s.Meta = maps.Clone(s.Meta)
 	return s
 }
@@ -117,7 +123,7 @@ func (s Subscription) Wants(t Topic, now time.Time) bool {
 		slices.Contains(s.Types, t.Type)
 }
 
-// LogValue keeps secrets, URLs and metadata out of logs.
+// LogValue keeps secrets, URLs, headers and metadata out of logs.
 func (s Subscription) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", s.ID),

@@ -30,20 +30,28 @@ func TestHostileAnswers(t *testing.T) {
 		status       int
 		class        string
 	}{
-		{"endless header", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 40), 0, "bad_response"},
-		{"endless status line", "HTTP/1.1 200 " + strings.Repeat("y", 40_000), 0, "bad_response"},
-		{"endless 1xx", strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 1000), 0, "bad_response"},
-		{"another protocol", "SSH-2.0-secret\r\n\r\n", 0, "bad_response"},
-		{"negative status", "HTTP/1.1 -200 OK\r\n\r\n", 0, "bad_response"},
-		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nsecret", 0, "bad_response"},
-		{"length with a sign", "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok", 0, "bad_response"},
-		{"transfer encoding gzip", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok", 0, "bad_response"},
-		{"header line without colon", "HTTP/1.1 200 OK\r\nsecret\r\n\r\n", 0, "bad_response"},
-		{"closed without an answer", "", 0, "conn"},
-		{"closed in the header", "HTTP/1.1 200 OK\r\nX: y", 0, "conn"},
-		{"odd status", "HTTP/1.1 999 \r\nContent-Length: 0\r\n\r\n", 999, ""},
-		{"switching protocols", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nsecret", 101, ""},
-		{"bytes after the body", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 \r\n\r\n", 200, ""},
+		{"A-RESP-07 endless header", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 40), 0, "bad_response"},
+		{"A-RESP-08 endless status line", "HTTP/1.1 200 " + strings.Repeat("y", 40_000), 0, "bad_response"},
+		{"A-RESP-09 endless 1xx", strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 1000), 0, "bad_response"},
+		{"A-RESP-25 another protocol", "SSH-2.0-secret\r\n\r\n", 0, "bad_response"},
+		{"A-RESP-25 negative status", "HTTP/1.1 -200 OK\r\n\r\n", 0, "bad_response"},
+		{"A-RESP-21 two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nsecret", 0, "bad_response"},
+		{"A-RESP-21 length with a sign", "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok", 0, "bad_response"},
+		{"A-RESP-21 transfer encoding gzip", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok", 0, "bad_response"},
+		{"A-RESP-27 header line without colon", "HTTP/1.1 200 OK\r\nsecret\r\n\r\n", 0, "bad_response"},
+		{"A-RESP-20 closed without an answer", "", 0, "conn"},
+		{"A-RESP-20 closed in the header", "HTTP/1.1 200 OK\r\nX: y", 0, "conn"},
+		{"A-RESP-24 odd status", "HTTP/1.1 999 \r\nContent-Length: 0\r\n\r\n", 999, ""},
+		{"A-RESP-21 negative length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok", 0, "bad_response"},
+		{"A-RESP-21 length of 2^63", "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775808\r\n\r\nok", 0, "bad_response"},
+		{"A-RESP-24 status 000", "HTTP/1.1 000 \r\nContent-Length: 0\r\n\r\n", 0, ""},
+		{"A-RESP-24 status 099", "HTTP/1.1 099 \r\nContent-Length: 0\r\n\r\n", 99, ""},
+		{"A-RESP-24 status with a sign", "HTTP/1.1 +20 \r\nContent-Length: 0\r\n\r\n", 20, ""},
+		{"A-RESP-25 status of two digits", "HTTP/1.1 20 OK\r\n\r\n", 0, "bad_response"},
+		{"A-RESP-25 no head at all", "<html>secret</html>\r\n\r\n", 0, "bad_response"},
+		{"A-RESP-27 NUL in a value", "HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", 0, "bad_response"},
+		{"A-RESP-10 switching protocols", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nsecret", 101, ""},
+		{"A-RESP-18 bytes after the body", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 \r\n\r\n", 200, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -209,6 +217,7 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// A-RESP-37 and A-RESP-39, and a server nobody vouches for.
 func TestTLSFailures(t *testing.T) {
 	t.Parallel()
 	server, config := tlsServer(t, func(http.ResponseWriter, *http.Request) { t.Error("reached") })

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"github.com/ringback-go/ringback/registry/egress/internal/http1"
 )
 
 // Classify gives the word for the attempt log that says what kind of failure err is, "" for nil:
@@ -20,7 +22,7 @@ import (
 //	addr_denied   the guard refused an address, literal or resolved, or its port
 //	bad_url       the request was refused before anything was sent
 //	dns           the name gave no address
-//	tls           handshake or certificate
+//	tls           handshake or certificate, of either side
 //	timeout       time ran out
 //	bad_response  the answer was not HTTP or over the bounds, or not the one a probe wants
 //	conn          everything else: refused, reset, closed without an answer
@@ -35,9 +37,9 @@ func Classify(err error) string {
 		return "bad_url"
 	case errors.Is(err, ErrResolve), isType[*net.DNSError](err):
 		return "dns"
-	case errors.Is(err, ErrResponse), errors.Is(err, ErrProbe):
+	case errors.Is(err, ErrResponse), errors.Is(err, ErrProbe), errors.Is(err, http1.ErrHeaders):
 		return "bad_response"
-	case isTLS(err):
+	case errors.Is(err, ErrIdentity), errors.Is(err, errAsked), isTLS(err):
 		return "tls"
 	case isTimeout(err):
 		return "timeout"
@@ -83,6 +85,9 @@ func isBadResponse(err error) bool {
 		return false
 	}
 	text := strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
+	if strings.HasPrefix(text, "stream error: ") { // HTTP/2: by the server's wish, or for what it sent
+		return !strings.HasSuffix(text, "; received from peer")
+	}
 	for _, start := range [...]string{
 		"malformed ", "net/http: server response headers exceeded", "http2: response header list larger",
 		"connection error: ", // HTTP/2: the server broke the protocol, or the bound on headers
@@ -105,7 +110,7 @@ func clean(err error) error {
 	if Classify(err) != "bad_response" || errors.Is(err, ErrResponse) {
 		return err
 	}
-	if strings.Contains(err.Error(), "headers exceeded") || strings.Contains(err.Error(), "header list larger") {
+	if errors.Is(err, http1.ErrHeaders) || strings.Contains(err.Error(), "headers exceeded") || strings.Contains(err.Error(), "header list larger") {
 		return fmt.Errorf("%w: headers over %d bytes", ErrResponse, maxHeaderBytes)
 	}
 	return fmt.Errorf("%w: malformed", ErrResponse)

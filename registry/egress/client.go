@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/internal/version"
+	"github.com/ringback-go/ringback/registry/egress/internal/http1"
 )
 
 // Bounds of every client that no configuration moves.
@@ -23,6 +25,7 @@ const (
 	handshakeTimeout = 5 * time.Second
 	idleTimeout      = 90 * time.Second // also how long an address judged once may be used
 	maxHeaderBytes   = 16 << 10
+	idlePerIdentity  = 16
 	cachedURLs       = 10_000
 	cachedURLBytes   = 1 << 10 // longer URLs are judged each time, so that the cache stays small
 )
@@ -66,6 +69,11 @@ type Config struct {
 	// beyond wait for one; zero: no bound, the caller's cap on what is in flight is the bound.
 	MaxConnsPerHost int
 
+	// MaxIdentities bounds the identities of [WithIdentity] that are kept ready, each with connections of
+	// its own and at most 16 of them idle, or MaxIdleConnsPerHost if that is set. Of one that was not used
+	// for long the idle connections are closed when another one comes. Zero: 256.
+	MaxIdentities int
+
 	// HTTP1Only offers no HTTP/2.
 	HTTP1Only bool
 }
@@ -73,14 +81,16 @@ type Config struct {
 // Client is the guarded HTTP client. Make one with [New] and share it: probes, test sends and
 // deliveries use the same. Safe for concurrent use.
 type Client struct {
-	policy    Policy
-	timeout   time.Duration
-	deadlines deadlines
-	userAgent string
-	dialer    *dialer
-	transport *http.Transport
-	urls      recent[string, URL]
-	hosts     recent[endpoint, struct{}]
+	policy     Policy
+	timeout    time.Duration
+	deadlines  deadlines
+	userAgent  string
+	dialer     *dialer
+	transport  *http.Transport  // of requests without an identity
+	direct     *http1.Transport // of most of them; may be nil
+	identities identities
+	urls       recent[string, URL]
+	hosts      recent[endpoint, struct{}]
 }
 
 // endpoint is what of a parsed URL decides about its host and port.
@@ -91,7 +101,8 @@ func New(config Config) (*Client, error) {
 	if err := config.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if config.Timeout < 0 || config.MaxIdleConns < 0 || config.MaxIdleConnsPerHost < 0 || config.MaxConnsPerHost < 0 {
+	if config.Timeout < 0 || config.MaxIdleConns < 0 || config.MaxIdleConnsPerHost < 0 ||
+		config.MaxConnsPerHost < 0 || config.MaxIdentities < 0 {
 		return nil, fmt.Errorf("%w: negative bound", ErrConfig)
 	}
 	roots := config.RootCAs
@@ -112,7 +123,28 @@ func New(config Config) (*Client, error) {
 		hosts:     recent[endpoint, struct{}]{half: cachedURLs / 2},
 	}
 	c.dialer = newDialer(&c.policy, config.Resolver, config.DialContext)
-	c.transport = &http.Transport{
+	c.transport = c.newTransport(&config, &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(256),
+		GetClientCertificate: certificate(nil),
+	})
+	c.direct = c.newDirect(&config, c.transport.TLSClientConfig.Clone()) // net/http adds to its own
+	own := config                                                        // of one endpoint's
+	own.MaxIdleConns = orDefault(config.MaxIdleConnsPerHost, idlePerIdentity)
+	own.MaxIdleConnsPerHost = own.MaxIdleConns
+	c.identities.max = orDefault(config.MaxIdentities, 256)
+	c.identities.open = func(t *tls.Config) *http.Transport {
+		if t.RootCAs == nil {
+			t.RootCAs = roots
+		}
+		t.ClientSessionCache = tls.NewLRUClientSessionCache(1) // a session is resumed as who it was made by
+		return c.newTransport(&own, t)
+	}
+	return c, nil
+}
+
+// newTransport makes what all connections of a kind come from.
+func (c *Client) newTransport(config *Config, t *tls.Config) *http.Transport {
+	transport := &http.Transport{
 		Proxy:                  nil, // never the environment's: the guard would judge the proxy's address
 		DialContext:            c.dialer.DialContext,
 		TLSHandshakeTimeout:    handshakeTimeout, // headers and body are bounded by the deadline that Do sets
@@ -126,11 +158,7 @@ func New(config Config) (*Client, error) {
 		WriteBufferSize:        4 << 10,
 		ReadBufferSize:         4 << 10,
 		ForceAttemptHTTP2:      !config.HTTP1Only, // a DialContext of our own turns it off otherwise
-		TLSClientConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			RootCAs:            roots,
-			ClientSessionCache: tls.NewLRUClientSessionCache(256),
-		},
+		TLSClientConfig:        t,
 		HTTP2: &http.HTTP2Config{
 			SendPingTimeout:           15 * time.Second, // a connection that reads nothing for so long is asked
 			PingTimeout:               10 * time.Second,
@@ -141,10 +169,22 @@ func New(config Config) (*Client, error) {
 		},
 	}
 	if config.HTTP1Only {
-		c.transport.Protocols = new(http.Protocols)
-		c.transport.Protocols.SetHTTP1(true)
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetHTTP1(true)
 	}
-	return c, nil
+	return transport
+}
+
+// identified returns what a request with an identity is made with, nil for one without.
+func (c *Client) identified(request *http.Request) (*identified, error) {
+	identity, found := request.Context().Value(identityKey{}).(Identity)
+	switch {
+	case !found:
+		return nil, nil //nolint:nilnil // there is none, which is no error
+	case request.URL.Scheme != "https":
+		return nil, fmt.Errorf("%w: the request is not one over TLS", ErrIdentity)
+	}
+	return c.identities.get(identity)
 }
 
 func orDefault[T comparable](value, fallback T) T {
@@ -176,25 +216,47 @@ func (c *Client) Check(raw string) (URL, error) {
 // The caller closes the body, best through [ReadBounded]. The body of a 101 answer is closed
 // and empty: it would be the raw connection, on which no time-out works.
 //
-// Errors match [ErrURL], [ErrIdempotencyKey], [ErrResolvedAddress], [ErrResolve], [ErrResponse], or
-// come from net/http without the URL in their text; [Classify] has a word for each.
+// A request whose context has an identity, see [WithIdentity], is sent with it or not at all.
+//
+// Errors match [ErrURL], [ErrIdempotencyKey], [ErrIdentity], [ErrResolvedAddress], [ErrResolve],
+// [ErrResponse], or come from net/http without the URL in their text; [Classify] has a word for each.
 func (c *Client) Do(request *http.Request) (*http.Response, error) {
-	if err := c.checkRequest(request); err != nil {
+	err := c.checkRequest(request)
+	var own *identified
+	if err == nil {
+		own, err = c.identified(request)
+	}
+	if err != nil {
 		if request.Body != nil {
 			request.Body.Close()
 		}
 		return nil, err
 	}
+	transport := c.transport
+	if own != nil {
+		transport = own.transport.Load()
+	} else if response, done, err := c.doDirect(request); done {
+		return response, err
+	}
 	var limit *deadline
 	ctx := request.Context()
 	if end, ok := ctx.Deadline(); !ok || time.Until(end) > c.timeout {
-		ctx, limit = c.deadlines.begin(ctx)
-		request = request.WithContext(ctx)
+		limit = c.deadlines.begin(ctx)
+		ctx = limit
+	} else {
+		ctx = context.WithValue(ctx, askedKey{}, new(askedFor))
 	}
-	response, err := c.transport.RoundTrip(request)
+	request = request.WithContext(ctx)
+	ends := ending{limit, own}
+	response, err := transport.RoundTrip(request)
 	if err != nil {
-		if limit != nil {
-			limit.done()
+		late := limit != nil && errors.Is(context.Cause(limit), context.DeadlineExceeded)
+		ends.done()
+		if late && errors.Is(err, context.Canceled) { // HTTP/2 does not tell the cause
+			return nil, context.DeadlineExceeded
+		}
+		if asked, ok := ctx.Value(askedKey{}).(*askedFor); ok {
+			err = refusedAsked(err, asked)
 		}
 		return nil, clean(err)
 	}
@@ -203,29 +265,50 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 		response.Body = http.NoBody
 	}
 	switch {
-	case limit == nil:
+	case ends == ending{}:
 	case response.Body == http.NoBody:
-		limit.done()
+		ends.done()
 	default:
-		response.Body = &timedBody{ReadCloser: response.Body, limit: limit}
+		response.Body = &endingBody{ReadCloser: response.Body, ending: ends}
 	}
 	return response, nil
 }
 
-// timedBody frees the attempt's timer when the body is closed.
-type timedBody struct {
-	io.ReadCloser
-	limit *deadline
+// ending is what is to be done when an attempt is over.
+type ending struct {
+	limit *deadline   // its timer; nil is none
+	own   *identified // what it was made with; nil is the transport of all
 }
 
-func (b *timedBody) Close() error {
+func (e ending) done() {
+	if e.limit != nil {
+		e.limit.done()
+	}
+	if e.own != nil && e.own.evicted.Load() {
+		e.own.close()
+	}
+}
+
+// endingBody ends the attempt when the body is closed.
+type endingBody struct {
+	io.ReadCloser
+	ending
+}
+
+func (b *endingBody) Close() error {
 	err := b.ReadCloser.Close()
-	b.limit.done()
+	b.done()
 	return err
 }
 
 // CloseIdleConnections closes the connections that no request uses.
-func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() {
+	if c.direct != nil {
+		c.direct.CloseIdleConnections()
+	}
+	c.transport.CloseIdleConnections()
+	c.identities.closeIdle()
+}
 
 // checkRequest judges what would be sent, part by part, so that nothing is put together or allocated
 // for a host that was accepted before.

@@ -18,19 +18,31 @@ type deadlines struct {
 	armed bool
 }
 
-// deadline is one context's.
+// deadline is one context.
 type deadline struct {
+	context.Context
+
+	asked askedFor
+
 	of         *deadlines
 	prev, next *deadline // nil when it is over
 	at         time.Time
 	cancel     context.CancelCauseFunc
 }
 
+// Value implements [context.Context].
+func (x *deadline) Value(key any) any {
+	if key == (askedKey{}) {
+		return &x.asked
+	}
+	return x.Context.Value(key)
+}
+
 // begin returns a context that ends with the cause context.DeadlineExceeded
 // once its time is over. The caller calls done.
-func (d *deadlines) begin(ctx context.Context) (context.Context, *deadline) {
+func (d *deadlines) begin(ctx context.Context) *deadline {
 	ctx, cancel := context.WithCancelCause(ctx)
-	x := &deadline{of: d, cancel: cancel}
+	x := &deadline{Context: ctx, of: d, cancel: cancel}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.all.next == nil {
@@ -42,7 +54,7 @@ func (d *deadlines) begin(ctx context.Context) (context.Context, *deadline) {
 	if !d.armed {
 		d.arm(d.after)
 	}
-	return ctx, x
+	return x
 }
 
 // done ends the context if its time did not.

@@ -13,7 +13,10 @@ func TestDependencies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := map[string]bool{"code.dny.dev/ssrf": true, "github.com/ringback-go/ringback/registry/egress": true, "github.com/ringback-go/ringback/internal/version": true}
+	allowed := map[string]bool{
+		"code.dny.dev/ssrf": true, "github.com/ringback-go/ringback/registry/egress": true, "github.com/ringback-go/ringback/internal/version": true,
+		"github.com/ringback-go/ringback/registry/internal/keypair": true, "github.com/ringback-go/ringback/registry/egress/internal/http1": true,
+	}
 	found := strings.Fields(string(out))
 	if len(found) != len(allowed) {
 		t.Errorf("depends on %q", found)

@@ -31,13 +31,18 @@
 // [Client.Do] judges the URL again before every request and every address before it is dialed,
 // so a row edited in the database and a name that moved inside are both caught.
 //
+// An endpoint with a client certificate or roots of its own is called under [WithIdentity], by
+// registration's probes as by deliveries.
+//
 // # Guarantees
 //
 //   - No byte goes to an address that [Policy.CheckAddr] refuses: addresses are judged after
 //     resolution, unmapped and without zone, once before the dial and once more on the socket.
 //   - Look-ups are absolute: the machine's search list never turns a public name into an inside one.
 //   - No proxy is used, whatever the environment says; no redirect is followed; no cookie, no
-//     credentials, no client certificate is sent; Idempotency-Key is never sent.
+//     credentials are sent; Idempotency-Key is never sent.
+//   - A client certificate is sent for the endpoint of its [Identity] only, and a connection made with
+//     one serves no other endpoint. TLS is of version 1.2 at least, and certificates are always verified.
 //   - Connection (10 s), TLS handshake (5 s), answer's header and whole attempt (15 s) have
 //     time-outs; answer headers are at most 16 KiB; nothing is inflated.
 //   - Error texts hold no URL, no query, no answer bytes and no address of the resolver.

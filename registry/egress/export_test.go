@@ -9,6 +9,25 @@ import (
 // Transport shows the transport to tests.
 func (c *Client) Transport() *http.Transport { return c.transport }
 
+// TransportOf shows that of an identity.
+func (c *Client) TransportOf(i Identity) (*http.Transport, error) {
+	e, err := c.identities.get(i)
+	if err != nil {
+		return nil, err
+	}
+	return e.transport.Load(), nil
+}
+
+// Identities counts those that are kept.
+func (c *Client) Identities() int {
+	c.identities.mu.Lock()
+	defer c.identities.mu.Unlock()
+	if len(c.identities.known) != c.identities.used.Len() {
+		return -1
+	}
+	return len(c.identities.known)
+}
+
 // Control runs the second check, on the socket's own address.
 func (c *Client) Control(ctx context.Context, network, address string) error {
 	return c.dialer.control(ctx, network, address, nil)

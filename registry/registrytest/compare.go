@@ -33,6 +33,8 @@ func differences(a, b registry.Subscription) []string {
 		{"URL", a.URL == b.URL},
 		{"Types", slices.Equal(a.Types, b.Types)},
 		{"Secrets", slices.Equal(a.Secrets, b.Secrets)},
+		{"TLS", a.TLS == b.TLS},
+		{"Headers", slices.Equal(a.Headers, b.Headers)},
 		{"Limits", a.Limits == b.Limits},
 		{"Meta", maps.Equal(a.Meta, b.Meta)},
 		{"State", a.State == b.State},

@@ -124,7 +124,7 @@ var matchCases = []ruleCase{
 
 var durableCases = []ruleCase{
 	{"reopen", "What Set, Delete and compare-and-set did is there after the registry was closed and opened again.", func(b *bench) {
-		kept := b.set1(full())
+		kept := b.set1(b.full())
 		gone := b.set1(sub())
 		grave := b.set1(slotted("", "status"))
 		grave.State, grave.Revision = registry.Removed, 0

@@ -60,7 +60,7 @@ var readCases = []ruleCase{
 		}
 	}},
 	{"copies in", "Set copies what it is given: changing it afterwards changes nothing that is stored or returned.", func(b *bench) {
-		given := full()
+		given := b.full()
 		stored := b.set1(given)
 		want := stored.Clone()
 		scribble(given)
@@ -71,7 +71,7 @@ var readCases = []ruleCase{
 		b.wantIDs("Match", b.match(registry.Topic{Dialect: "edna", Scope: "channel", Type: "message"}), want.ID)
 	}},
 	{copiesOut, "Get, List and Match return copies: changing them changes nothing that is stored.", func(b *bench) {
-		want := b.set1(full()).Clone()
+		want := b.set1(b.full()).Clone()
 		topic := registry.Topic{Dialect: "edna", Scope: "channel", Type: "message"}
 		scribble(b.get(want.ID))
 		scribble(b.one("List", b.list(registry.Filter{})))
@@ -181,6 +181,9 @@ func scribble(s registry.Subscription) {
 	}
 	for i := range s.Secrets {
 		s.Secrets[i] = registry.NewSecret("scribbled")
+	}
+	for i := range s.Headers {
+		s.Headers[i].Name = "scribbled"
 	}
 	for k := range s.Meta {
 		s.Meta[k] = "scribbled"

@@ -49,6 +49,19 @@ func (b *bench) refused(what string, want error, subs ...registry.Subscription) 
 	}
 }
 
+func header(name string) registry.Header {
+	return registry.Header{Name: name, Value: registry.NewSecret("value")}
+}
+
+// headers returns n of the longest.
+func headers(n int) (all []registry.Header) {
+	for i := range n {
+		name := strings.Repeat("n", registry.MaxHeaderName-1) + string(rune('A'+i))
+		all = append(all, registry.Header{Name: name, Value: registry.NewSecret(strings.Repeat("<", registry.MaxHeaderValue))})
+	}
+	return all
+}
+
 var refuseCases = []ruleCase{
 	{"compare-and-set", "A revision that is given must be the one that stands, of the subscription that is replaced, else ErrConflict.", func(b *bench) {
 		first := b.set1(slotted("channel", "status"))
@@ -138,6 +151,19 @@ var refuseCases = []ruleCase{
 				s.Meta = map[string]string{"k": strings.Repeat("x", registry.MaxMeta)}
 			}},
 			{"ExpiresAt", func(s *registry.Subscription) { s.ExpiresAt = time.Unix(1<<60, 0) }},
+			{"TLS.Key", func(s *registry.Subscription) { s.TLS.Certificate = b.pair.Certificate }},
+			{"TLS.Key", func(s *registry.Subscription) {
+				s.TLS = registry.TLS{Certificate: b.pair.Certificate, Key: registry.NewSecret(b.root.Key)}
+			}},
+			{"TLS.Certificate", func(s *registry.Subscription) { s.TLS.Key = registry.NewSecret(b.pair.Key) }},
+			{"TLS.Roots", func(s *registry.Subscription) { s.TLS.Roots = "roots" }},
+			{"TLS.Roots", func(s *registry.Subscription) {
+				s.TLS.Roots = b.root.Certificate + strings.Repeat("\n", registry.MaxTLS)
+			}},
+			{"Headers", func(s *registry.Subscription) { s.Headers = []registry.Header{{Name: "X", Value: registry.Secret{}}} }},
+			{"Headers", func(s *registry.Subscription) { s.Headers = []registry.Header{header("Host")} }},
+			{"Headers", func(s *registry.Subscription) { s.Headers = []registry.Header{header("X-A"), header("x-a")} }},
+			{"Headers", func(s *registry.Subscription) { s.Headers = headers(registry.MaxHeaders + 1) }},
 		} {
 			s := sub(c.spoil)
 			_, err := b.reg.Set(b.ctx, s)
@@ -160,6 +186,9 @@ var refuseCases = []ruleCase{
 				s.Secrets = append(s.Secrets, registry.NewSecret(strings.Repeat("s", registry.MaxSecret)))
 			}
 			s.Meta = map[string]string{"k": strings.Repeat("m", registry.MaxMeta-1)}
+			s.Headers = headers(registry.MaxHeaders)
+			s.TLS = registry.TLS{Certificate: b.pair.Certificate, Key: registry.NewSecret(b.pair.Key), Roots: b.root.Certificate}
+			s.TLS.Roots += strings.Repeat("\n", registry.MaxTLS-len(s.TLS.Certificate)-len(b.pair.Key)-len(s.TLS.Roots))
 		})
 		got := b.set1(want)
 		want.State, want.Revision, want.Since, want.CreatedAt = registry.Active, 1, got.Since, got.CreatedAt

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
+	"github.com/ringback-go/ringback/registry/internal/keypairtest"
 )
 
 // Config says how to make the registry under test. Open is required.
@@ -69,6 +70,8 @@ type bench struct {
 	cfg Config
 	ctx context.Context
 	reg registry.Registry
+	// A client's certificate, and the root that signed it.
+	pair, root keypairtest.Pair
 }
 
 func start(t *testing.T, c Config, rule string) *bench {
@@ -80,7 +83,8 @@ func start(t *testing.T, c Config, rule string) *bench {
 			t.Logf("broken rule: %s", rule)
 		}
 	})
-	return &bench{T: t, cfg: c, ctx: ctx, reg: c.Open(t)}
+	root := keypairtest.Authority(t)
+	return &bench{T: t, cfg: c, ctx: ctx, reg: c.Open(t), root: root, pair: root.Issue(t, nil)}
 }
 
 // sub returns a valid subscription without a slot.
@@ -103,15 +107,21 @@ func slotted(scope, slot string) registry.Subscription {
 }
 
 // full returns one with every field that is the caller's filled in.
-func full() registry.Subscription {
+func (b *bench) full() registry.Subscription {
 	return registry.Subscription{
 		ID: "sub_mine", Dialect: "edna", Tenant: "tenant", Scope: "channel", Slot: "status",
 		Label: "Łódź \u2028 \"label\" 🎈 <b>", URL: "https://example.com/%7Ehook?a=b&c=d",
 		Types:   []string{"z", "message", "é", "a b"},
 		Secrets: []registry.Secret{registry.NewSecret("first"), registry.NewSecret("\x00\xff bytes"), registry.NewSecret("third")},
-		Limits:  registry.Limits{MaxInFlight: 3, PerSecond: 0.125, Timeout: 1500*time.Millisecond + 1},
-		Meta:    map[string]string{"code": "0123", "": "empty key", "ключ": "значение", "empty": ""},
-		State:   registry.Paused, Reason: "by operator",
+		TLS:     registry.TLS{Certificate: b.pair.Certificate, Key: registry.NewSecret(b.pair.Key), Roots: b.root.Certificate},
+		Headers: []registry.Header{
+			{Name: "X-Key", Value: registry.NewSecret(`<a "b" \u0041 & 'c'>`)},
+			{Name: "a.name", Value: registry.NewSecret("2")},
+			{Name: "A-Name", Value: registry.NewSecret("1")},
+		},
+		Limits: registry.Limits{MaxInFlight: 3, PerSecond: 0.125, Timeout: 1500*time.Millisecond + 1},
+		Meta:   map[string]string{"code": "0123", "": "empty key", "ключ": "значение", "empty": ""},
+		State:  registry.Paused, Reason: "by operator",
 		ExpiresAt: time.Date(2999, 12, 31, 23, 59, 59, 123456000, time.FixedZone("east", 3600)),
 	}
 }

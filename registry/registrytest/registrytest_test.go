@@ -28,6 +28,21 @@ var broken = map[string]struct {
 	"forgets the order of secrets": {func() registry.Registry {
 		return &mutant{in: func(s *registry.Subscription) { slices.Reverse(s.Secrets) }}
 	}, "set_keeps_all"},
+	"forgets a certificate": {func() registry.Registry {
+		return &mutant{in: func(s *registry.Subscription) { s.TLS.Certificate, s.TLS.Key = "", registry.Secret{} }}
+	}, "set_keeps_all"},
+	"forgets the order of headers": {func() registry.Registry {
+		return &mutant{in: func(s *registry.Subscription) { slices.Reverse(s.Headers) }}
+	}, "set_keeps_all"},
+	"keeps old headers": {func() registry.Registry {
+		var last []registry.Header
+		return &mutant{in: func(s *registry.Subscription) {
+			if s.Headers == nil {
+				s.Headers = last
+			}
+			last = s.Headers
+		}}
+	}, "set_ends_TLS_and_headers"},
 	"ignores revisions": {func() registry.Registry {
 		return &mutant{in: func(s *registry.Subscription) { s.Revision = 0 }}
 	}, "compare-and-set"},

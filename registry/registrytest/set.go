@@ -35,13 +35,22 @@ var setCases = []ruleCase{
 		b.same("Get after Set", b.get(got.ID), got)
 	}},
 	{"set keeps all", "Set stores every field that is the caller's, in any language, and takes an ID that is not known as it is.", func(b *bench) {
-		want := full()
+		want := b.full()
 		got := b.set1(want)
 		want.Since, want.CreatedAt, want.Revision = got.Since, got.CreatedAt, 1
 		b.same("result of Set", got, want)
 		b.same("Get", b.get("sub_mine"), want)
 		b.same("List", b.one("List", b.list(registry.Filter{})), want)
 		b.same("Match", b.one("Match", b.match(registry.Topic{Dialect: "edna", Tenant: "tenant", Scope: "channel", Type: "é"})), want)
+	}},
+	{"set ends TLS and headers", "What is set without TLS material and headers has none, whatever it replaces.", func(b *bench) {
+		s := b.set1(b.full())
+		s.TLS, s.Headers, s.Revision = registry.TLS{}, nil, 0
+		got := b.set1(s)
+		if !got.TLS.IsZero() || len(got.Headers) != 0 {
+			b.Errorf("set: %s", show(got))
+		}
+		b.same("Get", b.get(s.ID), got)
 	}},
 	{"set own clock", "Since, CreatedAt and Revision of a new subscription are the registry's, whatever the caller filled in.", func(b *bench) {
 		past := time.Unix(1e9, 0)

@@ -40,9 +40,10 @@
 // A partial unique index keeps two subscriptions from filling one slot even if
 // somebody else writes to the table. Secrets are sealed by the
 // [registry.Sealer] and bound to the subscription's ID and their place in the
-// list; everything else is in the clear, URLs included. What is deleted or
-// replaced may stay, sealed, in free pages of the file. A reading that meets a
-// secret that cannot be opened fails as a whole, with [registry.ErrSealed].
+// list, TLS material and headers likewise; everything else is in the clear, URLs
+// included. What is deleted or replaced may stay, sealed, in free pages of the
+// file. A reading that meets a secret that cannot be opened fails as a whole,
+// with [registry.ErrSealed]. [registry.Reseal] changes the key.
 // Text is compared by its bytes, whatever the database's collation.
 //
 // Get costs one look-up by primary key, Match one range of an index for each

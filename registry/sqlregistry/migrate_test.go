@@ -76,7 +76,7 @@ func TestMigrateFromTheFirst(t *testing.T) {
 	id := set(t, h, subscription(nil))[0].ID
 	for _, statement := range []string{
 		"DROP TRIGGER subscription_inserted", "DROP TRIGGER subscription_updated", "DROP TRIGGER subscription_deleted",
-		"DROP TABLE ringback_registry_state", "UPDATE ringback_registry_version SET version = 1",
+		"DROP TABLE ringback_registry_state", "ALTER TABLE subscription DROP COLUMN connection", "UPDATE ringback_registry_version SET version = 1",
 	} {
 		h.exec(t, statement)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // schemaVersion is the version that migrate leads to.
-const schemaVersion = 2
+const schemaVersion = 3
 
 const (
 	versionTable  = `ringback_registry_version`
@@ -22,7 +22,8 @@ const (
 
 // migrations lead from each version to the next one. BINARY and BYTEWISE are
 // the flavor's, @ is the schema. Times are microseconds since 1970 in UTC, durations are
-// nanoseconds, types and meta are JSON, each secret is sealed on its own.
+// nanoseconds, types and meta are JSON, each secret is sealed on its own, TLS
+// material and headers are sealed together.
 //
 // Only a subscription that can match has rows in subscription_type: Match
 // reads those of one dialect, type and scope, whatever else there is.
@@ -35,6 +36,9 @@ var migrations = [schemaVersion]func(flavor) []string{
 			`CREATE TABLE @ringback_registry_state (changes BIGINT NOT NULL)`,
 			`INSERT INTO @ringback_registry_state (changes) VALUES (1)`,
 		}, f.triggers...)
+	},
+	func(flavor) []string { // null: from before, or nothing to seal
+		return []string{`ALTER TABLE @subscription ADD COLUMN connection BINARY NULL`}
 	},
 }
 
@@ -77,7 +81,7 @@ var tables = []string{
 
 const columns = `s.id, s.dialect, s.tenant, s.scope, s.slot, s.label, s.url, s.types, s.secrets,
 	s.max_in_flight, s.per_second, s.timeout, s.meta, s.state, s.reason,
-	s.since, s.expires_at, s.created_at, s.revision`
+	s.since, s.expires_at, s.created_at, s.revision, s.connection`
 
 const (
 	selectByID = `SELECT ` + columns + ` FROM @subscription s WHERE s.id = ?`
@@ -88,14 +92,15 @@ const (
 		AND s.slot <> '' AND s.state <> 'removed'`
 
 	upsert = `INSERT INTO @subscription (id, dialect, tenant, scope, slot, label, url, types, secrets,
-		max_in_flight, per_second, timeout, meta, state, reason, since, expires_at, created_at, revision)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		max_in_flight, per_second, timeout, meta, state, reason, since, expires_at, created_at, revision, connection)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET dialect = excluded.dialect, tenant = excluded.tenant,
 		scope = excluded.scope, slot = excluded.slot, label = excluded.label, url = excluded.url,
 		types = excluded.types, secrets = excluded.secrets, max_in_flight = excluded.max_in_flight,
 		per_second = excluded.per_second, timeout = excluded.timeout, meta = excluded.meta,
 		state = excluded.state, reason = excluded.reason, since = excluded.since,
-		expires_at = excluded.expires_at, created_at = excluded.created_at, revision = excluded.revision`
+		expires_at = excluded.expires_at, created_at = excluded.created_at, revision = excluded.revision,
+		connection = excluded.connection`
 
 	deleteByID  = `DELETE FROM @subscription WHERE id = ?`
 	deleteTypes = `DELETE FROM @subscription_type WHERE id = ?`

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ringback-go/ringback/registry"
+	"github.com/ringback-go/ringback/registry/internal/keypairtest"
 	"github.com/ringback-go/ringback/registry/sqlregistry"
 )
 
@@ -29,6 +30,7 @@ func odd() registry.Subscription {
 		URL:     "https://example.com/?a=%00&b='",
 		Types:   []string{`{"a":[1,"b"]}`, "é", "e\u0301", "?", "\\N"},
 		Secrets: []registry.Secret{registry.NewSecret("\x00\xff'\\"), registry.NewSecret(strings.Repeat("s", registry.MaxSecret))},
+		Headers: []registry.Header{{Name: "!#$%&'*+-.^_`|~", Value: registry.NewSecret(`'' \ "$1" ? @ <&> %s`)}},
 		Limits:  registry.Limits{MaxInFlight: math.MaxInt32, PerSecond: 1e-300, Timeout: math.MaxInt64},
 		Meta:    map[string]string{`"`: `\`, "": "\u2028", "null": "null"},
 		State:   registry.Paused, Reason: "it's\\ off",
@@ -107,7 +109,12 @@ func TestKeepsAllValues(t *testing.T) {
 				s.Secrets = append(s.Secrets, registry.NewSecret(secret))
 			}
 			s.Meta = map[string]string{"k": strings.Repeat("m", registry.MaxMeta-1)}
+			for _, name := range many(registry.MaxHeaders, strings.Repeat("n", registry.MaxHeaderName-2)+"%02d") {
+				s.Headers = append(s.Headers, registry.Header{Name: name, Value: registry.NewSecret(strings.Repeat("<", registry.MaxHeaderValue))})
+			}
 		}),
+		"TLS":   subscription(func(s *registry.Subscription) { s.TLS = tlsOf(keypairtest.Authority(t)) }),
+		"roots": subscription(func(s *registry.Subscription) { s.TLS.Roots = keypairtest.Authority(t).Certificate }),
 		"longest that matches": subscription(func(s *registry.Subscription) {
 			s.Dialect, s.Tenant, s.Scope = text, text, text
 			s.Types = many(registry.MaxTypes, strings.Repeat("t", registry.MaxText-3)+"%03d")

@@ -54,7 +54,9 @@ func TestVersion(t *testing.T) {
 			{"UPDATE", true, func() { h.exec(t, "UPDATE @subscription SET label = 'by hand'") }},
 			{"DELETE", true, func() { h.exec(t, "DELETE FROM @subscription WHERE id = ?", stored[0].ID) }},
 			{"INSERT", true, func() {
-				h.exec(t, "INSERT INTO @subscription SELECT 'copy', dialect, tenant, scope, slot, label, url, types, secrets,"+
+				h.exec(t, "INSERT INTO @subscription (id, dialect, tenant, scope, slot, label, url, types, secrets,"+
+					" max_in_flight, per_second, timeout, meta, state, reason, since, expires_at, created_at, revision)"+
+					" SELECT 'copy', dialect, tenant, scope, slot, label, url, types, secrets,"+
 					" max_in_flight, per_second, timeout, meta, state, reason, since, expires_at, created_at, revision FROM @subscription LIMIT 1")
 			}},
 			{"Set after all that", true, func() { set(t, h, subscription(nil)) }},

@@ -119,7 +119,7 @@ func (v *View) query(ctx context.Context, query string, args []any) ([]registry.
 		if err != nil {
 			return nil, err
 		}
-		if s.Secrets, err = registry.OpenSecrets(v.reg.sealer, s.ID, sealed); err != nil {
+		if err := sealed.open(v.reg.sealer, &s); err != nil {
 			return nil, err
 		}
 		subs = append(subs, s)

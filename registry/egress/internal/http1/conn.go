@@ -18,20 +18,21 @@ import (
 type conn struct {
 	net.Conn // encrypted, or as it is
 
+	plain  net.Conn // that one, or what is below it
 	of     *Transport
 	to     host
 	state  *tls.ConnectionState
 	reader *bufio.Reader
 	limit  int64 // of what is read yet
-	look   probe
+	socket probe
 	since  time.Time   // idle
 	stop   func() bool // of watching the request's context; nil: it has no end
 }
 
 func newConn(t *Transport, to host, c, plain net.Conn) *conn {
-	x := &conn{Conn: c, of: t, to: to}
+	x := &conn{Conn: c, plain: plain, of: t, to: to}
 	x.reader = bufio.NewReader((*limited)(x))
-	x.look.on(plain)
+	x.socket.on(plain)
 	return x
 }
 
@@ -50,8 +51,32 @@ func (l *limited) Read(p []byte) (int, error) {
 // past interrupts what waits for a connection.
 var past = time.Unix(1, 0)
 
-// ready has an idle connection end at end, and reports whether it is of use.
-func (c *conn) ready(end time.Time) bool { return c.SetDeadline(end) == nil && c.silent(end) }
+// glance is how long a connection that is no socket is listened to.
+const glance = time.Millisecond
+
+// ready has an idle connection end at end, and reports whether it is of use:
+// open, and without a byte that belongs to no answer.
+func (c *conn) ready(end time.Time) bool {
+	if c.SetDeadline(end) != nil {
+		return false
+	}
+	if !c.socket.known() {
+		return c.listen(time.Now().Add(glance), end)
+	}
+	// crypto/tls may have read more than the answer and hold it: what is in the
+	// past reads that and nothing else.
+	return (c.state == nil || c.listen(past, end)) && c.socket.silent()
+}
+
+// listen reports whether nothing can be read until then.
+func (c *conn) listen(until, end time.Time) bool {
+	var b [1]byte
+	if c.SetReadDeadline(until) != nil {
+		return false
+	}
+	_, err := c.Conn.Read(b[:])
+	return errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(end) == nil
+}
 
 // exchange sends a request and reads the head of its answer. sent is false if no
 // byte of it was taken, and the fault is the connection's.
@@ -102,15 +127,19 @@ func (c *conn) answer(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// end has the connection wait for another request, or closes it.
+// end has the connection wait for another request, or drops it.
 func (c *conn) end(again bool) {
 	interrupted := c.stop != nil && !c.stop()
 	if again && !interrupted && c.reader.Buffered() == 0 {
 		c.of.put(c)
 		return
 	}
-	_ = c.Close() // what was read stands
+	c.drop()
 }
+
+// drop closes the connection without TLS's farewell, which would wait for a peer
+// that reads nothing.
+func (c *conn) drop() { _ = c.plain.Close() } // what was read stands
 
 // body is an answer's body. Its end is the end of the exchange.
 type body struct {
@@ -126,6 +155,9 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
+	}
+	if b.ended.Load() {
+		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.ReadCloser.Read(p)
 	if err == nil {

@@ -3,6 +3,7 @@ package http1
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -29,23 +30,37 @@ func encode(r *http.Request) (*[]byte, error) {
 	if _, has := r.Header["User-Agent"]; !has {
 		b = append(b, "User-Agent: "+userAgent+"\r\n"...)
 	}
-	b = append(b, "Content-Length: "...)
-	b = strconv.AppendInt(b, r.ContentLength, 10)
-	b = append(b, "\r\n"...)
-	for name, values := range r.Header {
-		for _, value := range values {
+	ok := true
+	field := func(name string) {
+		for _, value := range r.Header[name] {
 			if name == "User-Agent" && value == "" {
 				continue
 			}
-			if !validName(name) || !validValue(value) {
-				buffers.Put(p)
-				return nil, ErrHeader
-			}
+			ok = ok && validName(name) && validValue(value)
 			b = append(b, name...)
 			b = append(b, ": "...)
 			b = append(b, value...)
 			b = append(b, "\r\n"...)
 		}
+	}
+	field("User-Agent")
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, r.ContentLength, 10)
+	b = append(b, "\r\n"...)
+	var some [16]string
+	names := some[:0]
+	for name := range r.Header {
+		if name != "User-Agent" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		field(name)
+	}
+	if *p = b; !ok {
+		buffers.Put(p)
+		return nil, ErrHeader
 	}
 	b = append(b, "\r\n"...)
 	head := len(b)

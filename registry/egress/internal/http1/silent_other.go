@@ -2,10 +2,7 @@
 
 package http1
 
-import (
-	"net"
-	"time"
-)
+import "net"
 
 // supported says that a connection can be looked at before it is used again.
 const supported = false
@@ -15,5 +12,7 @@ type probe struct{}
 
 func (probe) on(net.Conn) {}
 
+func (probe) known() bool { return true }
+
 // silent lets no connection be used again.
-func (*conn) silent(time.Time) bool { return false }
+func (probe) silent() bool { return false }

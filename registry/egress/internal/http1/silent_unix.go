@@ -5,9 +5,7 @@ package http1
 import (
 	"errors"
 	"net"
-	"os"
 	"syscall"
-	"time"
 )
 
 // supported says that a connection can be looked at before it is used again.
@@ -39,17 +37,12 @@ func (p *probe) on(c net.Conn) {
 	}
 }
 
+// known reports whether there is a socket.
+func (p *probe) known() bool { return p.raw != nil }
+
 // silent reports whether an idle connection is open and nothing came on it.
-func (c *conn) silent(end time.Time) bool {
-	if c.look.raw == nil { // no socket
-		var b [1]byte
-		if c.SetReadDeadline(past) != nil {
-			return false
-		}
-		_, err := c.Conn.Read(b[:])
-		return errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(end) == nil
-	}
-	c.look.open = false
-	err := c.look.raw.Read(c.look.read)
-	return err == nil && c.look.open
+func (p *probe) silent() bool {
+	p.open = false
+	err := p.raw.Read(p.read)
+	return err == nil && p.open
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,7 +24,9 @@ var (
 	// ErrHandshake says that the TLS handshake took too long.
 	ErrHandshake = errors.New("tls: handshake timeout")
 
-	errLength = errors.New("http1: the body is not as long as ContentLength says")
+	errChanged = errors.New("http1: the server speaks HTTP/2 now")
+	errTarget  = errors.New("http1: a host or URL that may not be sent")
+	errLength  = errors.New("http1: the body is not as long as ContentLength says")
 )
 
 // MaxBody is how long a request's body may be. A peer's window takes so much
@@ -65,7 +68,7 @@ type host struct{ scheme, host string }
 // http2For is how long it is remembered that a server chose HTTP/2, and of how
 // many at most.
 const (
-	http2For = 10 * time.Minute
+	http2For = time.Hour
 	http2Max = 10_000
 )
 
@@ -107,7 +110,11 @@ func (t *Transport) RoundTrip(r *http.Request, end time.Time) (*http.Response, e
 	var text *[]byte
 	for {
 		c, used, err := t.connection(r, end)
-		if err != nil {
+		switch {
+		case err == nil:
+		case text != nil && errors.Is(err, ErrHTTP2): // the body is read: net/http has none to send
+			return nil, errChanged
+		default:
 			if text == nil && !errors.Is(err, ErrHTTP2) {
 				_ = r.Body.Close()
 			}
@@ -118,7 +125,7 @@ func (t *Transport) RoundTrip(r *http.Request, end time.Time) (*http.Response, e
 				t.put(c)
 				return nil, err
 			}
-			defer buffers.Put(text)
+			defer release(text)
 		}
 		response, sent, err := c.exchange(r, *text)
 		if used && !sent {
@@ -130,23 +137,27 @@ func (t *Transport) RoundTrip(r *http.Request, end time.Time) (*http.Response, e
 
 // connection is an idle one that is open still, or a new one.
 func (t *Transport) connection(r *http.Request, end time.Time) (_ *conn, used bool, err error) {
+	ctx, cancel := context.WithDeadline(r.Context(), end)
+	defer cancel()
+	if ctx.Err() != nil {
+		return nil, false, context.Cause(ctx)
+	}
 	h := host{r.URL.Scheme, r.URL.Host}
 	for c := t.get(h); c != nil; c = t.get(h) {
 		if c.ready(end) {
 			return c, true, nil
 		}
-		_ = c.Close()
+		c.drop()
 	}
-	ctx, cancel := context.WithDeadline(r.Context(), end)
-	defer cancel()
+	h.host = strings.Clone(h.host) // kept for longer than the URL
 	c, err := t.dial(ctx, h, r.URL)
 	if err == nil {
 		if err = c.SetDeadline(end); err != nil {
-			_ = c.Close()
+			c.drop()
 		}
 	}
-	if err != nil && r.Context().Err() != nil {
-		err = context.Cause(r.Context())
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
 	return c, false, err
 }
