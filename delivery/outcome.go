@@ -33,7 +33,7 @@ func (r *run) attempt(ctx context.Context, s *slot) outcome {
 		return o
 	case err != nil:
 		r.log.LogAttrs(ctx, slog.LevelError, "delivery: cannot read the subscription",
-			slog.String("delivery_id", l.ID), slog.String("endpoint", l.SubscriptionID), slog.Any("error", err))
+			slog.String("delivery_id", l.ID), slog.String("event_id", l.EventID), slog.String("endpoint", l.SubscriptionID), slog.Any("error", err))
 		o.Result, o.RetryIn = Release, registryPause
 		return o
 	}
@@ -49,12 +49,12 @@ func (r *run) attempt(ctx context.Context, s *slot) outcome {
 		a.Class, a.Error = "unknown", "cut off by a shutdown before an answer"
 		o.Result = Release
 	default:
-		r.judge(ctx, &o, sub)
+		r.judge(traced, &o, sub)
 		o = r.farewellSettled(o)
 	}
 	r.trace.attemptDone(traced, l, &sub, o.Outcome)
 	if a.Verdict != VerdictAccepted && o.Result != Release {
-		r.log.LogAttrs(ctx, slog.LevelInfo, "delivery: attempt failed",
+		r.log.LogAttrs(traced, slog.LevelInfo, "delivery: attempt failed",
 			slog.String("delivery_id", l.ID), slog.String("event_id", l.EventID), slog.String("endpoint", l.SubscriptionID),
 			slog.Int("attempt", a.Number), slog.Int("status", a.Status), slog.String("error_class", a.Class),
 			slog.Bool("dead", o.Result == GiveUp), slog.Duration("retry_in", o.RetryIn))

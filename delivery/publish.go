@@ -77,8 +77,12 @@ func (e *Engine) publish(ctx context.Context, o Outbox, events []Event) ([]Publi
 	now := e.cfg.Now()
 	out := make([]Published, len(events))
 	ds := make([]Delivery, 0, len(events))
+	traceParent := e.trace.traceParent(ctx)
 	for i := range events {
 		ev := events[i]
+		if ev.TraceParent == "" {
+			ev.TraceParent = traceParent
+		}
 		given := ev.ID != ""
 		if !given {
 			ev.ID = NewEventID()
@@ -152,7 +156,7 @@ func (e *Engine) check(ev *Event) *Error {
 		return &Error{Field: "Data", Err: ErrInvalid}
 	case ev.ExpiresIn < 0:
 		return &Error{Field: "ExpiresIn", Err: ErrInvalid}
-	case len(ev.TraceParent) > 64:
+	case len(ev.TraceParent) > maxTraceParent:
 		return &Error{Field: "TraceParent", Err: ErrInvalid}
 	case e.cfg.Dialects[ev.Dialect] == nil:
 		return &Error{Field: "Dialect", Err: ErrDialect}

@@ -18,6 +18,10 @@ type Trace struct {
 	// PublishStart is called as Publish begins. The values of the context it
 	// returns, not its end, are those of the publish from then on; nil adds none.
 	PublishStart func(ctx context.Context, events []Event) context.Context
+	// TraceParent is asked after PublishStart, with the publish's context, for
+	// the TraceParent of the events that have none. What is longer than
+	// Publish takes is left out.
+	TraceParent func(ctx context.Context) string
 	// PublishDone is called as Publish ends.
 	PublishDone func(ctx context.Context, p PublishDone)
 	// LeaseDone is called after each lease, also one that found nothing.
@@ -74,6 +78,15 @@ type SettleDone struct {
 	Err error
 }
 
+// An Elder is a Store that knows what has been waiting longest, for those who
+// watch a backlog.
+type Elder interface {
+	// Oldest returns when the delivery was published that was taken first of
+	// those that are pending, and the zero time where none is. What it costs
+	// does not grow with what waits.
+	Oldest(ctx context.Context) (time.Time, error)
+}
+
 // tracer calls a Trace and survives it.
 type tracer struct {
 	Trace
@@ -113,6 +126,21 @@ func (t *tracer) publishStart(ctx context.Context, events []Event) context.Conte
 		defer t.recover(ctx, "PublishStart")
 		return t.PublishStart(ctx, events)
 	}())
+}
+
+// maxTraceParent bounds [Event.TraceParent]; the W3C's form takes 55 bytes.
+const maxTraceParent = 64
+
+// traceParent is for events without a TraceParent of their own.
+func (t *tracer) traceParent(ctx context.Context) (field string) {
+	if t.TraceParent == nil {
+		return ""
+	}
+	defer t.recover(ctx, "TraceParent")
+	if field = t.TraceParent(ctx); len(field) > maxTraceParent {
+		return ""
+	}
+	return field
 }
 
 func (t *tracer) publishDone(ctx context.Context, p PublishDone) {

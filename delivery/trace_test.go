@@ -140,6 +140,53 @@ func TestTraceChangesNothing(t *testing.T) {
 	}
 }
 
+// What the Trace says is kept with the deliveries of events that say nothing
+// themselves.
+func TestTraceParent(t *testing.T) {
+	t.Parallel()
+	const own, producer = "00-11111111111111111111111111111111-2222222222222222-01", "00-33333333333333333333333333333333-4444444444444444-01"
+	for _, c := range []struct {
+		name  string
+		hook  func(ctx context.Context) string
+		event string
+		want  string
+	}{
+		{"the producer's", func(ctx context.Context) string { return ctx.Value(traceKey{}).(string) }, "", producer},
+		{"the event's own", func(context.Context) string { return producer }, own, own},
+		{"none", func(context.Context) string { return "" }, "", ""},
+		{"no hook", nil, "", ""},
+		{"too long", func(context.Context) string { return strings.Repeat("0", 65) }, "", ""},
+		{"a panic", func(context.Context) string { panic(1) }, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(r *rig) {
+					r.cfg.Trace = delivery.Trace{
+						PublishStart: func(ctx context.Context, _ []delivery.Event) context.Context {
+							return context.WithValue(ctx, traceKey{}, producer)
+						},
+						TraceParent: c.hook,
+					}
+				})
+				r.subscribe()
+				if _, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Type: "t", Tenant: "acme", Data: []byte("x"), TraceParent: c.event}); err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				for st, err := range r.engine.Store().(delivery.Browser).Deliveries(t.Context(), delivery.Filter{}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					want(t, "the delivery's", st.TraceParent, c.want)
+					n++
+				}
+				want(t, "deliveries", n, 1)
+			})
+		})
+	}
+}
+
 // odd is a context that cannot be compared.
 type odd struct {
 	context.Context

@@ -20,8 +20,8 @@ type Backlog struct {
 	// collection, which yields them all.
 	Registry registry.Registry
 	// Oldest tells how long the oldest waiting delivery has been waiting, 0 if
-	// none is. It is called once per collection. There is no such method of a
-	// Browser, whose lists begin with the newest: it takes a query of its own.
+	// none is. It is called once per collection. Nil asks the Store, if that is
+	// a [delivery.Elder], as those of this module are.
 	Oldest func(ctx context.Context) (time.Duration, error)
 }
 
@@ -33,6 +33,9 @@ type Backlog struct {
 // They are collected until stop is called. The error is the provider's.
 func Observe(b Backlog, opts ...Option) (stop func() error, err error) {
 	m := newConfig(opts).meter()
+	if elder, ok := b.Store.(delivery.Elder); ok && b.Oldest == nil {
+		b.Oldest = func(ctx context.Context) (time.Duration, error) { return ageOf(ctx, elder) }
+	}
 	var errs []error
 	var all []metric.Observable
 	register := func(o metric.Observable, err error) {
@@ -75,6 +78,14 @@ func Observe(b Backlog, opts ...Option) (stop func() error, err error) {
 		return nil, err
 	}
 	return registration.Unregister, nil
+}
+
+func ageOf(ctx context.Context, elder delivery.Elder) (time.Duration, error) {
+	at, err := elder.Oldest(ctx)
+	if err != nil || at.IsZero() {
+		return 0, err
+	}
+	return time.Since(at), nil
 }
 
 var states = [...]registry.State{registry.Active, registry.Paused, registry.Disabled, registry.Removed}

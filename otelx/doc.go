@@ -1,12 +1,11 @@
 // Package otelx shows OpenTelemetry what is received and what is sent: spans of
 // requests, publishes and attempts, and metrics of gates, deliveries and stores.
 //
-//	signed := middleware.Signature{Verifier: verifier, Deny: otelx.Deny("Signature", nil)}
 //	gates := middleware.Chain(
 //		otelx.Middleware(),
-//		middleware.Method{Deny: otelx.Deny("Method", nil)}.Handler,
-//		middleware.Body{Deny: otelx.Deny("Body", nil)}.Handler,
-//		signed.Handler,
+//		middleware.Method{}.Handler,
+//		middleware.Body{}.Handler,
+//		middleware.Signature{Verifier: verifier}.Handler,
 //	)
 //	mux.Handle("POST /hooks/{app}", gates(handler))
 //
@@ -23,9 +22,7 @@
 //		return err
 //	}
 //	defer stop()
-//	_, err = engine.Publish(ctx, delivery.Event{
-//		Dialect: "standard", Type: "order.paid", Data: data, TraceParent: otelx.TraceParent(ctx),
-//	})
+//	_, err = engine.Publish(ctx, delivery.Event{Dialect: "standard", Type: "order.paid", Data: data})
 //
 // # Order
 //
@@ -38,11 +35,11 @@
 // # From publish to attempt
 //
 // A publish is a producer span. An attempt is a client span, the root of a
-// trace of its own and linked to what the event's TraceParent names, over
-// restarts and however many days later. The engine does not fill that field in:
-// set it to [TraceParent] of the context, and the link leads to the span that
-// published, whose child the producer span is. With [Transport], each request
-// carries the traceparent of its attempt.
+// trace of its own and linked to the producer span, over restarts and however
+// many days later: the producer's traceparent is kept with the deliveries. An
+// event that has a TraceParent of its own, as of the request that caused it in
+// another system, keeps that: the attempts and the producer span are linked to
+// it. With [Transport], each request carries the traceparent of its attempt.
 //
 // # Metrics
 //
@@ -68,8 +65,11 @@
 // accepted, by the clock of [delivery.Config].Now. callback.reason of a dead
 // letter is failed, expired, gone, removed, disabled or failing; what dies as
 // its lane is closed, or is canceled, passes no engine and is not counted. Gauges
-// are of [Observe], the rest of [Trace], and the last of [Deny]. [Middleware]
-// has otelhttp's http.server.request.duration and http.server.*.body.size.
+// are of [Observe], the rest of [Trace], and the last of [Middleware] and [Deny],
+// where callback.gate is the gate's type, such as Signature, and callback.reason
+// the class of the error. [Middleware] also has otelhttp's
+// http.server.request.duration and http.server.*.body.size. The folder dashboards
+// has a Grafana dashboard and rules for Prometheus made of these names.
 //
 // # Providers
 //
@@ -85,8 +85,9 @@
 // method alone; the type of an event. Ids of events, deliveries and subscriptions
 // are on spans only. Tenants, identities, payloads, headers other than
 // User-Agent, queries and the text of errors are never recorded. A receiver's
-// span has the path as it was called; an endpoint's span has no path at all,
-// because endpoints carry tokens there.
+// span has the path as it was called, or the route where that has wildcards; an
+// endpoint's span has no path at all: tokens stand there. Long paths and
+// User-Agents are cut.
 //
 // What strangers send is not believed: a receiver's span is the root of a
 // trace of its own with a link to the sender's span, the sender's baggage is

@@ -60,8 +60,10 @@ type rig struct {
 	// answers are the statuses to answer, the last one for ever.
 	answers []int
 	takes   time.Duration
-	// accepted is closed by the first 200.
-	accepted chan struct{}
+	// logs takes what the engines log; nil is nobody.
+	logs slog.Handler
+	// accepted is closed by the first 200, refused by the first other answer.
+	accepted, refused chan struct{}
 
 	mu   sync.Mutex
 	sent []http.Header
@@ -74,7 +76,7 @@ func newRig(t *testing.T, opts ...sdk.TracerProviderOption) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	r := &rig{T: t, store: store, reg: &registry.Memory{}, spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader(), answers: []int{200}, accepted: make(chan struct{})}
+	r := &rig{T: t, store: store, reg: &registry.Memory{}, spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader(), answers: []int{200}, accepted: make(chan struct{}), refused: make(chan struct{})}
 	r.traces = sdk.NewTracerProvider(append(opts, sdk.WithSpanProcessor(r.spans))...)
 	r.meters = metric.NewMeterProvider(metric.WithReader(r.reader))
 	r.make(time.Minute)
@@ -88,12 +90,16 @@ func newRig(t *testing.T, opts ...sdk.TracerProviderOption) *rig {
 func (r *rig) make(pause time.Duration, opts ...otelx.Option) {
 	r.Helper()
 	opts = append(opts, otelx.WithTracerProvider(r.traces), otelx.WithMeterProvider(r.meters))
+	logs := r.logs
+	if logs == nil {
+		logs = slog.DiscardHandler
+	}
 	engine, err := delivery.New(delivery.Config{
 		Store: r.store, Registry: r.reg,
 		Client:   otelx.Transport(clientFunc(r.do), opts...),
 		Dialects: map[string]delivery.Dialect{"plain": plain{pause}},
 		Trace:    otelx.Trace(opts...),
-		Logger:   slog.New(slog.DiscardHandler),
+		Logger:   slog.New(logs),
 	})
 	if err != nil {
 		r.Fatal(err)
@@ -109,12 +115,14 @@ func (r *rig) do(req *http.Request) (*http.Response, error) {
 	defer r.mu.Unlock()
 	status := r.answers[min(len(r.sent), len(r.answers)-1)]
 	r.sent = append(r.sent, req.Header.Clone())
+	first := r.refused
 	if status == http.StatusOK {
-		select {
-		case <-r.accepted:
-		default:
-			close(r.accepted)
-		}
+		first = r.accepted
+	}
+	select {
+	case <-first:
+	default:
+		close(first)
 	}
 	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader("hush"))}, nil
 }

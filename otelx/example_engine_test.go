@@ -122,6 +122,7 @@ func ExampleObserve() {
 	printMetrics(reader)
 	// Output:
 	// callback.delivery.waiting {delivery} map[] 0
+	// callback.delivery.waiting.oldest_age s map[] 0
 }
 
 func printMetrics(reader *metric.ManualReader) {
@@ -137,6 +138,8 @@ func printMetrics(reader *metric.ManualReader) {
 			p = d.DataPoints[0]
 		case metricdata.Gauge[int64]:
 			p = d.DataPoints[0]
+		case metricdata.Gauge[float64]:
+			p.Value = int64(d.DataPoints[0].Value)
 		}
 		attrs := map[string]string{}
 		for _, kv := range p.Attributes.ToSlice() {

@@ -36,7 +36,14 @@ func TestNoProvider(t *testing.T) { // AllocsPerRun stands no parallel tests
 	r, w := httptest.NewRequest(http.MethodPost, "/", nil), httptest.NewRecorder()
 	deny := otelx.Deny("Own", func(http.ResponseWriter, *http.Request, error) {})
 	ok := &delivery.Attempt{Status: 200}
+	events := []delivery.Event{{Type: "order.paid", TraceParent: senderField}}
 	for name, f := range map[string]func(){
+		"Publish": func() {
+			if hooks.PublishStart(t.Context(), events) != nil || hooks.TraceParent(t.Context()) != "" {
+				t.Error("a span without a provider")
+			}
+			hooks.PublishDone(t.Context(), delivery.PublishDone{})
+		},
 		"Trace":      func() { attempt(t.Context(), hooks, ok) },
 		"Middleware": func() { handler.ServeHTTP(w, r) },
 		"Deny":       func() { deny(w, r, middleware.ErrMethod) },

@@ -120,24 +120,35 @@ func (p *prepared) of(l labels) options {
 	return o
 }
 
-// outcome is the word for what became of a delivery.
+// The words for what became of a delivery.
+const (
+	accepted = "accepted"
+	again    = "retry"
+	givenUp  = "dead"
+	released = "released"
+)
+
 func outcome(r delivery.Result) string {
 	switch r {
 	case delivery.Done:
-		return "accepted"
+		return accepted
 	case delivery.Retry:
-		return "retry"
+		return again
 	case delivery.GiveUp:
-		return "dead"
+		return givenUp
 	case delivery.Release:
 	}
-	return "released"
+	return released
 }
+
+// unlinked is for measurements that no trace explains: an SDK keeps exemplars of
+// what is measured in a span, which takes longer than to count it.
+var unlinked = context.Background()
 
 func (i *instruments) measure(ctx context.Context, a delivery.AttemptDone) {
 	if i.attempts.Enabled(ctx) || i.attemptTime.Enabled(ctx) {
 		o := i.sets.of(labels{dialect: a.Lease.Dialect, outcome: outcome(a.Outcome.Result), class: a.Outcome.Attempt.Class})
-		i.attempts.Add(ctx, 1, o.add...)
+		i.attempts.Add(unlinked, 1, o.add...)
 		i.attemptTime.Record(ctx, a.Outcome.Attempt.Duration.Seconds(), o.record...)
 	}
 	if a.Outcome.Result == delivery.Done && i.deliveryTime.Enabled(ctx) {

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"testing"
 	"testing/slogtest"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/otelx"
 )
 
@@ -104,4 +107,43 @@ func TestLogsNil(t *testing.T) {
 		}
 	}()
 	otelx.Logs(nil)
+}
+
+// What an engine logs of an attempt has the keys that operators search for, and
+// the ids of the attempt's own span.
+func TestLogsOfAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var out bytes.Buffer
+		r.logs = otelx.Logs(slog.NewJSONHandler(&out, nil))
+		r.make(time.Minute)
+		r.answers = []int{503, 404}
+		stop := r.run()
+		r.publish()
+		pass(2 * time.Minute)
+		stop()
+		attempts := r.named("deliver order.paid")
+		dec := json.NewDecoder(&out)
+		for i, status := range []float64{503, 404} {
+			var got map[string]any
+			if err := dec.Decode(&got); err != nil {
+				t.Fatal(err)
+			}
+			span := attempts[i].SpanContext()
+			sub := attributes(attempts[i])["callback.subscription.id"]
+			want := map[string]any{
+				"level": "INFO", "msg": "delivery: attempt failed", "time": got["time"],
+				"delivery_id": delivery.DeliveryID("evt-1", sub), "event_id": "evt-1", "endpoint": sub, "attempt": float64(i + 1),
+				"status": status, "error_class": "status", "dead": i == 1, "retry_in": got["retry_in"],
+				"trace_id": span.TraceID().String(), "span_id": span.SpanID().String(),
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		}
+		if dec.More() {
+			t.Errorf("more: %s", &out)
+		}
+	})
 }

@@ -232,32 +232,41 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+// everything has each instrument measure, with each of its attributes.
+func (r *rig) everything() {
+	r.Helper()
+	meters := otelx.WithMeterProvider(r.meters)
+	stop, err := otelx.Observe(otelx.Backlog{Store: r.store.(delivery.Browser), Registry: r.reg}, meters)
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() {
+		if err := stop(); err != nil {
+			r.Error(err)
+		}
+	})
+	gated := otelx.Middleware(meters)(middleware.Method{}.Handler(http.HandlerFunc(accept)))
+	mux := http.NewServeMux()
+	mux.Handle("/hooks", gated)
+	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/hooks", nil))
+	failing := otelx.Trace(meters)
+	failing.LeaseDone(r.Context(), delivery.LeaseDone{Err: errors.New("away")})
+	failing.SettleDone(r.Context(), delivery.SettleDone{Err: errors.New("away")})
+	r.answers = []int{200, 404}
+	stopEngine := r.run()
+	r.publish()
+	pass(time.Second)
+	r.publish(func(e *delivery.Event) { e.ID = "evt-2" })
+	pass(time.Minute)
+	stopEngine()
+}
+
 // The table of the package's documentation is what there is.
 func TestTable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		stop, err := otelx.Observe(otelx.Backlog{
-			Store: r.store.(delivery.Browser), Registry: r.reg,
-			Oldest: func(context.Context) (time.Duration, error) { return 0, nil },
-		}, otelx.WithMeterProvider(r.meters))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer stop()
-		denied := middleware.Method{Deny: otelx.Deny("Method", nil, otelx.WithMeterProvider(r.meters))}.Handler(http.HandlerFunc(accept))
-		denied.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
-		failing := otelx.Trace(otelx.WithMeterProvider(r.meters))
-		failing.LeaseDone(t.Context(), delivery.LeaseDone{Err: errors.New("away")})
-		failing.SettleDone(t.Context(), delivery.SettleDone{Err: errors.New("away")})
-		r.answers = []int{200, 404}
-		stopEngine := r.run()
-		r.publish()
-		pass(time.Second)
-		r.publish(func(e *delivery.Event) { e.ID = "evt-2" })
-		pass(time.Minute)
-		stopEngine()
-
+		r.everything()
 		var got []string
 		for _, m := range r.metrics() {
 			kind, keys := kindOf(m)

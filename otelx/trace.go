@@ -2,9 +2,10 @@ package otelx
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
-	"net/url"
-	"strconv"
+	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -21,8 +22,11 @@ import (
 // spans and the metrics of the package's table, less those of [Observe].
 //
 // Publish is a producer span named "publish TYPE", or "publish" where the types
-// of the events differ. An attempt is a client span named "deliver TYPE", the
-// root of a trace of its own with a link to the event's TraceParent; see
+// of the events differ. Its traceparent is kept with the deliveries of the
+// events that have no TraceParent; one that an event has is kept as it is, and
+// the producer span is linked to it, or its child where the context of Publish
+// has no span. An attempt is a client span named "deliver TYPE", the
+// root of a trace of its own with a link to what was kept; see
 // [WithParentFromPublish]. It has the ids of event, delivery and subscription,
 // server.address, http.request.resend_count from the second attempt on,
 // http.response.status_code, error.type, which is the attempt's class or the
@@ -30,9 +34,14 @@ import (
 // requests carry its traceparent.
 func Trace(opts ...Option) delivery.Trace {
 	c := newConfig(opts)
-	o := &observer{config: c, tracer: c.tracer(), instruments: newInstruments(c.meter())}
+	o := &observer{
+		config: c, tracer: c.tracer(), instruments: newInstruments(c.meter()),
+		publishing: newOperation("publish", trace.SpanKindProducer, semconv.MessagingOperationTypeCreate),
+		delivering: newOperation("deliver", trace.SpanKindClient, semconv.MessagingOperationTypeSend),
+	}
 	return delivery.Trace{
 		PublishStart: o.publishStart,
+		TraceParent:  TraceParent,
 		PublishDone:  o.publishDone,
 		LeaseDone:    o.leaseDone,
 		AttemptStart: o.attemptStart,
@@ -42,45 +51,55 @@ func Trace(opts ...Option) delivery.Trace {
 }
 
 // TraceParent returns the span of ctx as [delivery.Event].TraceParent wants it,
-// to which attempts will be linked. It is empty where there is no span.
+// to which attempts will be linked. It is empty where there is no span. Events
+// published with [Trace] need it only to name another span than the producer's.
 func TraceParent(ctx context.Context) string {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
+	sc := trace.SpanContextFromContext(ctx)
+	if !sc.IsValid() {
 		return ""
 	}
-	m := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, m)
-	return m[traceparent]
+	traceID, spanID := sc.TraceID(), sc.SpanID()
+	b := append(make([]byte, 0, 55), "00-"...)
+	b = append(hex.AppendEncode(b, traceID[:]), '-')
+	b = append(hex.AppendEncode(b, spanID[:]), '-')
+	return string(hex.AppendEncode(b, []byte{byte(sc.TraceFlags() & (trace.FlagsSampled | trace.FlagsRandom))}))
 }
 
 // creation returns the span context that a TraceParent names, if it is well
 // formed.
 func creation(field string) trace.SpanContext {
-	if field == "" {
+	if field == "" || len(field) > 64 { // Publish, which refuses it, comes later
 		return trace.SpanContext{}
 	}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: field})
+	ctx := propagation.TraceContext{}.Extract(context.Background(), fieldCarrier(field))
 	return trace.SpanContextFromContext(ctx)
 }
+
+// fieldCarrier is a carrier of traceparent alone.
+type fieldCarrier string
+
+func (f fieldCarrier) Get(key string) string {
+	if key == traceparent {
+		return string(f)
+	}
+	return ""
+}
+
+func (fieldCarrier) Set(string, string) {}
+
+func (fieldCarrier) Keys() []string { return []string{traceparent} }
 
 type observer struct {
 	*config
 	*instruments
 
-	tracer trace.Tracer
+	tracer                 trace.Tracer
+	publishing, delivering *operation
 }
 
-// Where the spans of this package are in a context: the plain one may be
-// somebody else's, if there was none to start.
-type (
-	publishKey struct{}
-	attemptKey struct{}
-)
-
-var (
-	system   = semconv.MessagingSystemKey.String("ringback")
-	creating = []attribute.KeyValue{system, semconv.MessagingOperationName("publish"), semconv.MessagingOperationTypeCreate}
-	sending  = []attribute.KeyValue{system, semconv.MessagingOperationName("deliver"), semconv.MessagingOperationTypeSend}
-)
+// publishKey is where the span of a publish is in a context: the plain one may
+// be somebody else's, if there was none to start.
+type publishKey struct{}
 
 const (
 	subscriptionID = attribute.Key("callback.subscription.id")
@@ -97,44 +116,129 @@ func destination(eventType string) string {
 	return eventType
 }
 
-func named(operation, eventType string, attrs []attribute.KeyValue) (string, []attribute.KeyValue) {
-	if eventType == "" {
-		return operation, attrs
+// operation is what spans of one kind have in common.
+type operation struct {
+	name  string
+	attrs []attribute.KeyValue
+	kind  trace.SpanStartOption
+
+	mu    sync.RWMutex
+	types map[string]*beginning
+}
+
+// beginning is how the spans of an operation on a type begin.
+type beginning struct {
+	name    string
+	options []trace.SpanStartOption // not to be appended to in place
+}
+
+// maxTypes bounds what is remembered of types, which are the application's.
+const maxTypes = 1000
+
+func newOperation(name string, kind trace.SpanKind, operationType attribute.KeyValue) *operation {
+	return &operation{
+		name:  name,
+		attrs: []attribute.KeyValue{semconv.MessagingSystemKey.String("ringback"), semconv.MessagingOperationName(name), operationType},
+		kind:  trace.WithSpanKind(kind),
+		types: make(map[string]*beginning),
 	}
-	return operation + " " + eventType, append(attrs, semconv.MessagingDestinationName(eventType))
+}
+
+// of returns the beginning for a type, which may be empty.
+func (o *operation) of(eventType string) *beginning {
+	o.mu.RLock()
+	b := o.types[eventType]
+	o.mu.RUnlock()
+	if b != nil {
+		return b
+	}
+	b = &beginning{name: o.name}
+	attrs := slices.Clone(o.attrs)
+	if eventType != "" {
+		b.name += " " + eventType
+		attrs = append(attrs, semconv.MessagingDestinationName(eventType))
+	}
+	b.options = slices.Clip([]trace.SpanStartOption{o.kind, trace.WithAttributes(attrs...)})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.types) < maxTypes {
+		o.types[eventType] = b
+	}
+	return b
 }
 
 func (o *observer) publishStart(ctx context.Context, events []delivery.Event) context.Context {
 	if o.untraced() {
 		return nil
 	}
-	var eventType string
+	begin := o.publishing.of(commonType(events))
+	opts := begin.options
+	outside := trace.SpanContextFromContext(ctx)
+	switch given := creations(events, outside); {
+	case len(given) == 1 && !outside.IsValid():
+		ctx = trace.ContextWithRemoteSpanContext(ctx, given[0].SpanContext)
+	case len(given) > 0:
+		opts = append(opts, trace.WithLinks(given...))
+	}
+	if len(events) > 1 {
+		opts = append(opts, trace.WithAttributes(semconv.MessagingBatchMessageCount(len(events))))
+	}
+	ctx, span := o.start(ctx, begin.name, opts)
+	if span == nil {
+		return nil
+	}
+	return context.WithValue(ctx, publishKey{}, span)
+}
+
+// commonType is the type of all events, or empty.
+func commonType(events []delivery.Event) string {
+	if len(events) == 0 {
+		return ""
+	}
 	for i := range events {
-		if t := destination(events[i].Type); i == 0 {
-			eventType = t
-		} else if t != eventType {
-			eventType = ""
+		if events[i].Type != events[0].Type {
+			return ""
+		}
+	}
+	return destination(events[0].Type)
+}
+
+// maxCreations bounds the links of a publish.
+const maxCreations = 16
+
+// creations returns what the events' TraceParents name, each once, outside not
+// among them.
+func creations(events []delivery.Event, outside trace.SpanContext) (links []trace.Link) {
+	before := ""
+	for i := range events {
+		field := events[i].TraceParent
+		if field == before {
+			continue
+		}
+		before = field
+		from := creation(field)
+		if !from.IsValid() || same(from, outside) || slices.ContainsFunc(links, func(l trace.Link) bool { return same(l.SpanContext, from) }) {
+			continue
+		}
+		if links = append(links, trace.Link{SpanContext: from}); len(links) == maxCreations {
 			break
 		}
 	}
-	attrs := append(make([]attribute.KeyValue, 0, 5), creating...)
-	name, attrs := named("publish", eventType, attrs)
-	if len(events) > 1 {
-		attrs = append(attrs, semconv.MessagingBatchMessageCount(len(events)))
-	}
-	return o.start(ctx, publishKey{}, name, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
+	return links
 }
 
-// start returns a context with a new span, also under key, for publishDone or
-// attemptDone to end, or nil if there is none.
-func (o *observer) start(ctx context.Context, key any, name string, opts ...trace.SpanStartOption) context.Context {
+func same(a, b trace.SpanContext) bool { return a.TraceID() == b.TraceID() && a.SpanID() == b.SpanID() }
+
+// start returns a context with a new span, which is to be ended, and the span,
+// or nil if there is none.
+func (o *observer) start(ctx context.Context, name string, opts []trace.SpanStartOption) (context.Context, trace.Span) {
 	outside := trace.SpanContextFromContext(ctx)
 	ctx, span := o.tracer.Start(ctx, name, opts...)
 	if sc := span.SpanContext(); !sc.IsValid() || sc.Equal(outside) {
 		span.End()
-		return nil
+		return ctx, nil
 	}
-	return context.WithValue(ctx, key, span)
+	return ctx, span
 }
 
 func (o *observer) publishDone(ctx context.Context, p delivery.PublishDone) {
@@ -154,10 +258,11 @@ func (o *observer) publishDone(ctx context.Context, p delivery.PublishDone) {
 	for i := range p.Published {
 		n += p.Published[i].Deliveries
 	}
-	span.SetAttributes(deliveries.Int(n))
+	attrs := append(make([]attribute.KeyValue, 0, 2), deliveries.Int(n))
 	if len(p.Published) == 1 {
-		span.SetAttributes(semconv.MessagingMessageID(p.Published[0].EventID))
+		attrs = append(attrs, semconv.MessagingMessageID(p.Published[0].EventID))
 	}
+	span.SetAttributes(attrs...)
 }
 
 var publishClasses = []struct {
@@ -185,65 +290,6 @@ func publishClass(err error) string {
 		return "invalid"
 	}
 	return "store"
-}
-
-func (o *observer) attemptStart(ctx context.Context, a delivery.AttemptStart) context.Context {
-	o.inFlight.Add(ctx, 1)
-	if o.untraced() {
-		return nil
-	}
-	l := a.Lease
-	attrs := append(make([]attribute.KeyValue, 0, 8), sending...)
-	name, attrs := named("deliver", destination(l.Type), attrs)
-	attrs = append(attrs, semconv.MessagingMessageID(l.EventID), deliveryID.String(l.ID), subscriptionID.String(l.SubscriptionID))
-	if l.Attempts > 0 {
-		attrs = append(attrs, semconv.HTTPRequestResendCount(l.Attempts))
-	}
-	opts := append(make([]trace.SpanStartOption, 0, 4), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
-	from := creation(l.TraceParent)
-	switch {
-	case from.IsValid() && o.parent:
-		ctx = trace.ContextWithRemoteSpanContext(ctx, from)
-	case from.IsValid():
-		opts = append(opts, trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: from}))
-	default:
-		opts = append(opts, trace.WithNewRoot())
-	}
-	ctx = o.start(ctx, attemptKey{}, name, opts...)
-	if ctx == nil {
-		return nil
-	}
-	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		if u, err := url.Parse(a.Subscription.URL); err == nil { // if not, the attempt says so
-			span.SetAttributes(server(nil, u)...)
-		}
-	}
-	return ctx
-}
-
-func (o *observer) attemptDone(ctx context.Context, a delivery.AttemptDone) {
-	o.inFlight.Add(ctx, -1)
-	o.measure(ctx, a)
-	span, ok := ctx.Value(attemptKey{}).(trace.Span)
-	if !ok {
-		return
-	}
-	defer span.End()
-	if !span.IsRecording() {
-		return
-	}
-	tried := a.Outcome.Attempt
-	span.SetAttributes(outcomeKey.String(outcome(a.Outcome.Result)))
-	if tried.Status != 0 {
-		span.SetAttributes(semconv.HTTPResponseStatusCode(tried.Status))
-	}
-	class := tried.Class
-	if class == "status" {
-		class = strconv.Itoa(tried.Status)
-	}
-	if class != "" {
-		fail(span, class)
-	}
 }
 
 // fail marks the span. The error's text stays away: a client that is not

@@ -3,6 +3,7 @@ package otelx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -279,5 +280,80 @@ func TestTraceNoop(t *testing.T) {
 	hooks := otelx.Trace(otelx.WithTracerProvider(noop.NewTracerProvider()))
 	if hooks.PublishStart(ctx, []delivery.Event{{}}) != nil || hooks.AttemptStart(ctx, delivery.AttemptStart{Lease: &delivery.Lease{}}) != nil {
 		t.Error("somebody else's span was taken for ours")
+	}
+}
+
+// What events say of where they come from is the producer span's parent or its
+// links.
+func TestTraceGiven(t *testing.T) {
+	t.Parallel()
+	given := func(n int) string { return fmt.Sprintf("00-%032x-%016x-01", n, n) }
+	many := make([]string, 40)
+	for i := range many {
+		many[i] = given(i + 1)
+	}
+	for _, tt := range []struct {
+		name   string
+		inside bool // of a span
+		given  []string
+		parent bool
+		links  int
+	}{
+		{"nothing", false, []string{""}, false, 0},
+		{"one", false, []string{given(1)}, true, 0},
+		{"one several times", false, []string{given(1), "", given(1)}, true, 0},
+		{"one in a span", true, []string{given(1)}, false, 1},
+		{"the span itself", true, []string{"itself"}, false, 0},
+		{"two", false, []string{given(1), given(2), given(1)}, false, 2},
+		{"two in a span", true, []string{given(1), "itself", given(2)}, false, 2},
+		{"very many", false, many, false, 16},
+		{"malformed", false, []string{"hush", given(0), strings.Repeat("0", 1<<20)}, false, 0},
+	} {
+		spans, provider := recorder()
+		ctx := t.Context()
+		outside := trace.SpanContext{}
+		if tt.inside {
+			c, span := provider.Tracer("app").Start(ctx, "handler")
+			ctx, outside = c, span.SpanContext()
+		}
+		var events []delivery.Event
+		for _, g := range tt.given {
+			if g == "itself" {
+				g = otelx.TraceParent(ctx)
+			}
+			events = append(events, delivery.Event{Type: "t", TraceParent: g})
+		}
+		hooks := otelx.Trace(otelx.WithTracerProvider(provider))
+		began := hooks.PublishStart(ctx, events)
+		field := hooks.TraceParent(began)
+		hooks.PublishDone(began, delivery.PublishDone{})
+		span := one(t, spans)
+		if want := otelx.TraceParent(trace.ContextWithSpanContext(t.Context(), span.SpanContext())); field != want {
+			t.Errorf("%s: TraceParent %q, want the producer's %q", tt.name, field, want)
+		}
+		if len(span.Links()) != tt.links {
+			t.Errorf("%s: %d links, want %d", tt.name, len(span.Links()), tt.links)
+		}
+		parent := span.Parent()
+		switch {
+		case tt.parent && (parent.TraceID().String() != tt.given[0][3:35] || !parent.IsRemote()),
+			!tt.parent && parent.SpanID() != outside.SpanID():
+			t.Errorf("%s: below %v", tt.name, parent)
+		}
+	}
+}
+
+// Types are the application's: what is remembered of them is bounded, and right
+// beyond that.
+func TestTraceManyTypes(t *testing.T) {
+	t.Parallel()
+	spans, provider := recorder()
+	hooks := otelx.Trace(otelx.WithTracerProvider(provider))
+	for i := range 1200 {
+		name := fmt.Sprint("t", i%1100)
+		hooks.PublishDone(hooks.PublishStart(t.Context(), []delivery.Event{{Type: name}}), delivery.PublishDone{})
+		if got := spans.Ended()[i]; got.Name() != "publish "+name || attributes(got)["messaging.destination.name"] != name {
+			t.Fatalf("span %q of %q", got.Name(), name)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package otelx
 
 import (
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
@@ -36,7 +38,8 @@ func Transport(client delivery.Client, opts ...Option) delivery.Client {
 		panic("otelx: Transport: the client is nil, pass the one that sends")
 	}
 	c := newConfig(opts)
-	return &transport{config: c, client: client, tracer: c.tracer()}
+	_, plain := c.propagator.(propagation.TraceContext)
+	return &transport{config: c, client: client, tracer: c.tracer(), plain: plain}
 }
 
 type transport struct {
@@ -44,12 +47,22 @@ type transport struct {
 
 	client delivery.Client
 	tracer trace.Tracer
+	plain  bool // the propagator is TraceContext, of which only traceparent is wanted
+}
+
+// TakesIdentity reports whether the client does: the request's context reaches it.
+func (t *transport) TakesIdentity() bool {
+	c, ok := t.client.(interface{ TakesIdentity() bool })
+	return ok && c.TakesIdentity()
 }
 
 // Do implements [delivery.Client].
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
-	if span, ok := req.Context().Value(attemptKey{}).(trace.Span); ok {
-		return t.attempt(req, span)
+	if a, ok := req.Context().Value(attemptKey{}).(*attempt); ok { // Trace has a span for it
+		a.sent(req)
+		outgoing := &carrier{req: req.WithContext(req.Context())}
+		t.inject(req.Context(), outgoing)
+		return t.client.Do(outgoing.req)
 	}
 	if t.untraced() {
 		return t.client.Do(req)
@@ -67,7 +80,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 		}
 	}()
 	outgoing := &carrier{req: req.WithContext(ctx)}
-	t.propagator.Inject(ctx, outgoing)
+	t.inject(ctx, outgoing)
 	resp, err := t.client.Do(outgoing.req)
 	if !span.IsRecording() {
 		return resp, err
@@ -88,26 +101,27 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// attempt sends what Trace has a span for already.
-func (t *transport) attempt(req *http.Request, span trace.Span) (*http.Response, error) {
-	if span.IsRecording() {
-		_, attrs := describe(req)
-		span.SetAttributes(attrs...)
+// inject writes the traceparent of ctx.
+func (t *transport) inject(ctx context.Context, c *carrier) {
+	if !t.plain {
+		t.propagator.Inject(ctx, c)
+	} else if field := TraceParent(ctx); field != "" {
+		c.Set(traceparent, field)
 	}
-	outgoing := &carrier{req: req.WithContext(req.Context())}
-	t.propagator.Inject(req.Context(), outgoing)
-	return t.client.Do(outgoing.req)
 }
 
 // describe returns the span's name, and the attributes that samplers may want
 // to see.
 func describe(req *http.Request) (name string, attrs []attribute.KeyValue) {
-	name, method := "HTTP", semconv.HTTPRequestMethodOther
+	name, method := methodOf(req)
+	return name, server(append(make([]attribute.KeyValue, 0, 4), method), req.URL)
+}
+
+func methodOf(req *http.Request) (name string, method attribute.KeyValue) {
 	if m, known := methods[req.Method]; known {
-		name, method = m.Value.AsString(), m
+		return m.Value.AsString(), m
 	}
-	attrs = append(make([]attribute.KeyValue, 0, 4), method)
-	return name, server(attrs, req.URL)
+	return "HTTP", semconv.HTTPRequestMethodOther
 }
 
 // server adds whom u leads to. Paths and queries of endpoints hold tokens.
@@ -153,7 +167,10 @@ func port(u *url.URL) int {
 	return 0
 }
 
-const traceparent = "traceparent"
+const (
+	traceparent = "traceparent"
+	canonical   = "Traceparent" // as net/http has it
+)
 
 // carrier lets a propagator write traceparent and nothing else. The header is
 // the caller's until something is written.
@@ -177,7 +194,7 @@ func (c *carrier) Set(key, value string) {
 		}
 	}
 	delete(c.req.Header, traceparent) // as a dialect that spells in lower case leaves it
-	c.req.Header.Set(traceparent, value)
+	c.req.Header[canonical] = []string{value}
 }
 
 // tracedBody ends the span with the answer.

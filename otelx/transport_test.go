@@ -19,6 +19,7 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/otelx"
 	"github.com/ringback-go/ringback/registry/egress"
 )
@@ -284,5 +285,20 @@ func TestTransportNoProvider(t *testing.T) {
 	defer resp.Body.Close()
 	if seen != req || resp.StatusCode != http.StatusNoContent {
 		t.Errorf("sent another request, or answered %d", resp.StatusCode)
+	}
+}
+
+// TestTransportTakesIdentity: an endpoint with TLS material of its own is sent to
+// through a Transport if the client that it wraps can do that.
+func TestTransportTakesIdentity(t *testing.T) {
+	t.Parallel()
+	client, err := egress.New(egress.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, c := range map[bool]delivery.Client{true: otelx.Transport(client), false: otelx.Transport(answer(200, http.NoBody))} {
+		if takes, ok := c.(interface{ TakesIdentity() bool }); !ok || takes.TakesIdentity() != want {
+			t.Errorf("of %T it does not say %v", c, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"time"
 
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/delivery/lanes"
@@ -81,6 +82,11 @@ func (s *Store) Counts(ctx context.Context) (delivery.Counts, error) {
 	s.rows.mu.Lock()
 	defer s.rows.mu.Unlock()
 	return s.rows.counts, ctx.Err()
+}
+
+// Oldest implements [delivery.Elder].
+func (s *Store) Oldest(ctx context.Context) (time.Time, error) {
+	return s.rows.oldest(), ctx.Err()
 }
 
 // Event implements [delivery.Browser].

@@ -22,6 +22,7 @@ type rows struct {
 	keyed  map[laneKey][]*entry
 	events map[string]int // deliveries remembered of each event
 	order  []*entry       // by seq; settled ones that were forgotten are nil
+	first  int            // in order, none before it is pending
 	past   []*entry       // settled, oldest first
 	counts delivery.Counts
 }
@@ -208,6 +209,7 @@ func (r *rows) edit(ed *lanes.Edit, now int64) {
 		e.state, e.reason, e.settled = delivery.Pending, "", 0
 		e.Expires = 0
 		r.bySeq[e.Seq] = e
+		r.first = min(r.first, e.place)
 		ed.Hidden = r.queueKey(e)
 	} else {
 		ed.Hidden = r.hidden(e)
@@ -224,11 +226,23 @@ func (r *rows) trim() {
 		r.forget(e)
 	}
 	if live := len(r.byID); len(r.order) > 2*live+1024 {
-		r.order = slices.DeleteFunc(r.order, func(e *entry) bool { return e == nil })
+		r.order, r.first = slices.DeleteFunc(r.order, func(e *entry) bool { return e == nil }), 0
 		for i, e := range r.order {
 			e.place = i
 		}
 	}
+}
+
+// oldest is when the first of the pending rows was published.
+func (r *rows) oldest() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ; r.first < len(r.order); r.first++ {
+		if e := r.order[r.first]; e != nil && e.state == delivery.Pending {
+			return e.Delivery.PublishedAt
+		}
+	}
+	return time.Time{}
 }
 
 func (r *rows) newestFirst(f delivery.Filter) []delivery.Status {

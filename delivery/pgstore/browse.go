@@ -28,7 +28,7 @@ type browsing struct {
 	settings                           string
 	inbox, inboxOne                    string
 	all, one, delivered, dead, pending string
-	attempts, counts, event            string
+	attempts, counts, event, oldest    string
 }
 
 func newBrowser(pool *pgxpool.Pool, s schema) browser {
@@ -72,6 +72,26 @@ func newBrowser(pool *pgxpool.Pool, s schema) browser {
 				SELECT name, lane FROM @.inbox WHERE kind = $4 AND name = $1
 				UNION ALL SELECT name, lane FROM @.inbox WHERE kind = $4 AND name >= $2 AND name < $3) i
 				WHERE NOT EXISTS (SELECT FROM @.delivery d WHERE d.id = i.name) GROUP BY i.name) e`),
+		// An engine has one block that it still fills, and may do so slowly: what is
+		// younger stands before what is older in so many blocks at most, and in some
+		// of engines that are gone.
+		oldest: s.sql(fmt.Sprintf(`WITH RECURSIVE
+			engines AS MATERIALIZED (SELECT min(e.low) AS low, count(*) + 8 AS n FROM (SELECT low FROM @.engine ORDER BY id) e),
+			waits (seq, n) AS (
+				SELECT (SELECT seq FROM @.waiting ORDER BY seq LIMIT 1), 0
+				UNION ALL
+				SELECT (SELECT w.seq FROM @.waiting w WHERE w.seq >= (h.seq / %[1]d + 1) * %[1]d ORDER BY w.seq LIMIT 1), h.n + 1
+				FROM waits h WHERE h.seq IS NOT NULL AND h.n < (SELECT n FROM engines)),
+			young (seq, n) AS (
+				SELECT (SELECT d.seq FROM @.delivery d WHERE d.seq >= (SELECT low FROM engines)
+					AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) ORDER BY d.seq LIMIT 1), 0
+				UNION ALL
+				SELECT (SELECT d.seq FROM @.delivery d WHERE d.seq >= (h.seq / %[1]d + 1) * %[1]d
+					AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) ORDER BY d.seq LIMIT 1), h.n + 1
+				FROM young h WHERE h.seq IS NOT NULL AND h.n < (SELECT n FROM engines))
+			SELECT d.id, d.data FROM (SELECT seq FROM waits UNION SELECT seq FROM young) s JOIN @.delivery d ON d.seq = s.seq
+			UNION ALL (SELECT i.name, i.data FROM @.inbox i WHERE i.kind = $1 AND i.lane <> ''
+				AND NOT EXISTS (SELECT FROM @.delivery d WHERE d.id = i.name) ORDER BY i.xid, i.id LIMIT 1)`, blockRows)),
 	}}
 }
 

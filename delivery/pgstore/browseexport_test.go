@@ -53,6 +53,7 @@ func Plans(schemaName string) (settings string, plans []Plan) {
 		{"attempts", b.attempts, "'e777.s', 1", 5},
 		{"event", b.event, "'e777', 'e777.', 'e777/', 1", 5},
 		{"event untaken", b.event, "'q777', 'q777.', 'q777/', 1", 5},
+		{"oldest", b.oldest, "1", 20},
 		{"history", p.history, "70000, 9223372036854775807, 500", 1100},
 		{"tenant", p.tenant, "'acme', 70000, 500", 600},
 		{"outcomes", p.outcomes, array + ", 0, 9223372036854775807", 210},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -75,4 +76,28 @@ func (b browser) Event(ctx context.Context, eventID string) (n int, known bool, 
 		return 0, false, fmt.Errorf("pgstore: event: %w", err)
 	}
 	return all - markers, all > 0, nil
+}
+
+// Oldest implements [delivery.Elder]. It looks at one delivery for each engine,
+// and at those that were settled since the engines last gave a sign of life.
+func (b browser) Oldest(ctx context.Context) (oldest time.Time, err error) {
+	err = b.query(ctx, b.sql.oldest, []any{inboxDelivery}, func(rs pgx.Rows) error {
+		var id string
+		var data []byte
+		if err := rs.Scan(&id, &data); err != nil {
+			return err
+		}
+		d, _, err := rowcodec.Delivery(id, data)
+		if err != nil {
+			return err
+		}
+		if oldest.IsZero() || d.PublishedAt.Before(oldest) {
+			oldest = d.PublishedAt
+		}
+		return nil
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("pgstore: oldest: %w", err)
+	}
+	return oldest, nil
 }

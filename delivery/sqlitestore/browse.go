@@ -242,6 +242,35 @@ func (b browser) Counts(ctx context.Context) (delivery.Counts, error) {
 	return c, nil
 }
 
+// listOldest looks at what waits by its key, and for what memory holds at the
+// rows that are younger than every one settled or waiting.
+const listOldest = `SELECT id, data FROM ringback_delivery WHERE seq = (SELECT min(seq) FROM (
+	SELECT (SELECT seq FROM ringback_waiting ORDER BY seq LIMIT 1) AS seq
+	UNION ALL SELECT (SELECT d.seq FROM ringback_delivery d WHERE d.seq >= ?
+		AND NOT EXISTS (SELECT 1 FROM ringback_outcome o WHERE o.seq = d.seq) ORDER BY d.seq LIMIT 1)))`
+
+// Oldest implements [delivery.Elder]. It looks at one delivery, and at those
+// that were settled out of turn.
+func (b browser) Oldest(ctx context.Context) (time.Time, error) {
+	if err := b.rows.here(); err != nil {
+		return time.Time{}, err
+	}
+	var id string
+	var data []byte
+	err := b.rows.read.QueryRowContext(ctx, listOldest, b.rows.low.Load()).Scan(&id, &data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("sqlitestore: oldest: %w", err)
+	}
+	d, _, err := rowcodec.Delivery(id, data)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("sqlitestore: oldest: %w", err)
+	}
+	return d.PublishedAt, nil
+}
+
 // Event implements [delivery.Browser].
 func (b browser) Event(ctx context.Context, eventID string) (int, bool, error) {
 	if err := b.rows.here(); err != nil {

@@ -55,7 +55,7 @@ func Run(t *testing.T, cfg Config) {
 
 func rules() []rule {
 	return slices.Concat(enqueueRules, leaseRules, receiptRules, settleRules, laneRules, closeRules, healthRules,
-		keyRules, aheadRules, browseRules, operateRules, redriveRules, volumeRules, raceRules, waitRules, pruneRules, crashRules)
+		keyRules, aheadRules, browseRules, oldestRules, operateRules, redriveRules, volumeRules, raceRules, waitRules, pruneRules, crashRules)
 }
 
 func runCase(t *testing.T, cfg Config, r rule) {
