@@ -28,7 +28,9 @@ type Subscriber interface {
 type Prober interface {
 	// Check judges a URL as text and returns its canonical spelling.
 	Check(rawURL string) (egress.URL, error)
-	// Probe asks the endpoint with HEAD; nil means that it answered 200.
+	// Probe asks the endpoint with HEAD; nil means that it answered 200. The
+	// context names the tenant, see egress.WithTenant; an error that is
+	// egress.TooMany is answered with 429.
 	Probe(ctx context.Context, rawURL string) error
 }
 

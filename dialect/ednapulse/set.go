@@ -3,6 +3,7 @@ package ednapulse
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"sync"
@@ -44,7 +45,19 @@ func (c call) targets() []target {
 func (a *API) set(w http.ResponseWriter, r *http.Request) {
 	c, _ := middleware.PayloadFrom[call](r.Context())
 	t, targets := tenantOf(r), c.targets()
-	code := a.judge(r.Context(), t, c, targets)
+	code := a.judge(t, c, targets)
+	if code == CodeOK {
+		err := a.available(egress.WithTenant(r.Context(), Name+":"+t.ID), targets)
+		if _, limited := egress.TooMany(err); limited {
+			tooMany(w, err)
+			return
+		}
+		if err != nil {
+			a.log.LogAttrs(r.Context(), slog.LevelInfo, "ednapulse: callback URL refused", slog.String("tenant", t.ID),
+				slog.String("error_class", egress.Classify(err)), slog.Any("cause", err))
+			code = CodeNotAvailable
+		}
+	}
 	if code != CodeOK {
 		reply(w, http.StatusOK, code)
 		return
@@ -54,6 +67,10 @@ func (a *API) set(w http.ResponseWriter, r *http.Request) {
 		scope = strconv.FormatInt(*c.SubjectID, 10)
 	}
 	if err := a.store(r.Context(), t.ID, scope, targets); err != nil {
+		if _, limited := egress.TooMany(err); limited {
+			tooMany(w, err)
+			return
+		}
 		a.log.LogAttrs(r.Context(), slog.LevelError, "ednapulse: callbacks not stored", slog.String("tenant", t.ID), slog.Any("error", err))
 		reply(w, http.StatusServiceUnavailable, CodeSystem)
 		return
@@ -61,9 +78,15 @@ func (a *API) set(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, CodeOK)
 }
 
-// judge makes the checks in their order and brings the URLs of targets into
-// canonical form.
-func (a *API) judge(ctx context.Context, t Tenant, c call, targets []target) Code {
+// tooMany refuses a call that met a limit after it was proven.
+func tooMany(w http.ResponseWriter, limit error) {
+	wait, _ := egress.TooMany(limit)
+	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
+	reply(w, http.StatusTooManyRequests, CodeTooManyRequests)
+}
+
+// judge makes the checks that need nobody else, in their order.
+func (a *API) judge(t Tenant, c call, targets []target) Code {
 	if len(targets) == 0 {
 		return CodeNotSpecified
 	}
@@ -80,11 +103,6 @@ func (a *API) judge(ctx context.Context, t Tenant, c call, targets []target) Cod
 	}
 	if c.SubjectID != nil && !t.Owns(*c.SubjectID) {
 		return CodeSubjectUnknown
-	}
-	if err := a.available(ctx, targets); err != nil {
-		a.log.LogAttrs(ctx, slog.LevelInfo, "ednapulse: callback URL refused", slog.String("tenant", t.ID),
-			slog.String("error_class", egress.Classify(err)), slog.Any("cause", err))
-		return CodeNotAvailable
 	}
 	return CodeOK
 }
@@ -106,8 +124,8 @@ func hasScheme(raw, prefix string) bool {
 	return true
 }
 
-// available judges every URL as text, and only then asks each distinct one
-// with HEAD, all at once.
+// available judges every URL as text and brings it into canonical form, and only
+// then asks each distinct one with HEAD, all at once.
 func (a *API) available(ctx context.Context, targets []target) error {
 	distinct := make(map[string]bool, len(targets))
 	for i := range targets {

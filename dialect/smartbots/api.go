@@ -18,7 +18,9 @@ import (
 type URLJudge interface {
 	// Check judges the text of a URL, without any I/O.
 	Check(raw string) (egress.URL, error)
-	// Resolve judges the addresses that the URL's name has now.
+	// Resolve judges the addresses that the URL's name has now. The context
+	// names the developer, see egress.WithTenant; an error that is
+	// egress.TooMany is answered with 429.
 	Resolve(ctx context.Context, rawURL string) error
 }
 
@@ -109,7 +111,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) (Group, *refusal) {
 	if f := c.check(); f != nil {
 		return Group{}, f
 	}
-	u, f := a.judge(ctx, c.url)
+	u, f := a.judge(egress.WithTenant(ctx, Name+":"+developer), c.url)
 	if f != nil {
 		return Group{}, f
 	}
@@ -169,11 +171,26 @@ func (a *API) judge(ctx context.Context, raw string) (egress.URL, *refusal) {
 		return egress.URL{}, f
 	}
 	if err := a.cfg.URLs.Resolve(ctx, u.String()); err != nil {
+		if f := tooMany(err); f != nil {
+			return egress.URL{}, f
+		}
 		f := fail(textNotAvailable)
 		f.cause = err
 		return egress.URL{}, f
 	}
 	return u, nil
+}
+
+// tooMany is the refusal of a call that met a limit after it was proven, nil for
+// another error.
+func tooMany(cause error) *refusal {
+	wait, limited := egress.TooMany(cause)
+	if !limited {
+		return nil
+	}
+	f := failStatus(http.StatusTooManyRequests, cause)
+	f.wait = wait
+	return f
 }
 
 func unavailable(cause error) *refusal {

@@ -29,6 +29,9 @@ func (a *API) register(ctx context.Context, developer string, g Group, c call, u
 		return fail(textAccessDenied)
 	}
 	if err != nil {
+		if f := tooMany(err); f != nil {
+			return f
+		}
 		return unavailable(err)
 	}
 	// The code may have changed since it was checked. Who changed it removes

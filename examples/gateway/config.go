@@ -19,6 +19,7 @@ import (
 	"github.com/ringback-go/ringback/dialect/tencentchat"
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/registry/egress"
+	"github.com/ringback-go/ringback/registry/egress/probelimit"
 )
 
 // config is the configuration, checked as far as it can be without acting.
@@ -33,6 +34,8 @@ type config struct {
 	timeout      time.Duration
 	slots        int
 	slotsPerLane int
+	probes       probelimit.Config
+	urls         int // of a tenant; 0 is any number
 
 	developers []smartbots.Developer
 	groups     []groupConfig
@@ -115,7 +118,8 @@ func (c *config) readStore(v value, dir string) {
 }
 
 func (c *config) readOutbound(v value, dir string) {
-	v.keys("allow_networks", "allow_ports", "allow_http", "root_ca", "timeout", "max_in_flight", "max_in_flight_per_endpoint")
+	v.keys("allow_networks", "allow_ports", "allow_http", "root_ca", "timeout", "max_in_flight", "max_in_flight_per_endpoint",
+		"probe_limit", "urls_per_tenant")
 	for _, item := range v.get("allow_networks").list() {
 		p, err := netip.ParsePrefix(item.str())
 		if err != nil || p != p.Masked() {
@@ -138,6 +142,8 @@ func (c *config) readOutbound(v value, dir string) {
 	c.timeout = v.get("timeout").duration(15 * time.Second)
 	c.slots = int(v.get("max_in_flight").integer(64, 1, 100_000))
 	c.slotsPerLane = int(v.get("max_in_flight_per_endpoint").integer(8, 1, 100_000))
+	c.probes = readProbeLimit(v.get("probe_limit"))
+	c.urls = int(v.get("urls_per_tenant").integer(0, 1, 1_000_000))
 }
 
 func readRoots(v value, dir string) *x509.CertPool {

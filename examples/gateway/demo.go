@@ -54,7 +54,7 @@ func demo(ctx context.Context, length time.Duration, stdout, stderr io.Writer) (
 	}
 	defer rc.close()
 	g, err := open(ctx, demoConfig(dir, rc), options{
-		logs: io.Discard,
+		logs: io.Discard, console: stderr,
 		wrap: func(c delivery.Client) delivery.Client { return &narrator{c, out} },
 	})
 	if err != nil {

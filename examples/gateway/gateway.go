@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -26,6 +27,7 @@ import (
 	"github.com/ringback-go/ringback/dialect/tencentchat"
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/registry/egress"
+	"github.com/ringback-go/ringback/registry/egress/probelimit"
 	"github.com/ringback-go/ringback/verify"
 )
 
@@ -33,9 +35,11 @@ import (
 type gateway struct {
 	cfg      *config
 	log      *slog.Logger
+	observed telemetry
 	store    store
 	engine   *delivery.Engine
 	client   *egress.Client
+	prober   probelimit.Client // the client, for registering
 	groups   *groups
 	tenants  *ednapulse.Tenants
 	received received
@@ -49,18 +53,30 @@ type gateway struct {
 
 type options struct {
 	logs io.Writer
+	// console is where OTEL_TRACES_EXPORTER=console prints. Nil is logs.
+	console io.Writer
 	// wrap, if not nil, stands between the engine and the guarded client.
 	wrap func(delivery.Client) delivery.Client
 }
 
 // open builds the gateway: store, registry, engine, dialects, handlers.
 func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error) {
-	g := &gateway{cfg: cfg, log: slog.New(slog.NewJSONHandler(opt.logs, nil)), alone: func(_ context.Context, f func() error) error { return f() }}
+	g := &gateway{cfg: cfg, alone: func(_ context.Context, f func() error) error { return f() }}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
 		}
 	}()
+	if g.observed, err = newTelemetry(ctx, cmp.Or(opt.console, opt.logs)); err != nil {
+		return nil, err
+	}
+	g.log = g.observed.logs(slog.NewJSONHandler(opt.logs, nil))
+	g.closers = append(g.closers, func() error { // last, and a collector that is away is no failure of the drain
+		if err := g.observed.shutdown(ctx); err != nil {
+			g.log.LogAttrs(ctx, slog.LevelWarn, "gateway: telemetry not flushed", slog.Any("error", err))
+		}
+		return nil
+	})
 	secret, err := cfg.secret()
 	if err != nil {
 		return nil, err
@@ -95,13 +111,17 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 	if err != nil {
 		return nil, err
 	}
+	if g.prober, err = g.newProber(); err != nil {
+		return nil, err
+	}
 	client := delivery.Client(g.client)
 	if opt.wrap != nil {
 		client = opt.wrap(client)
 	}
+	client, trace := g.observed.sending(client)
 	g.engine, err = delivery.New(delivery.Config{
 		Store:    g.store,
-		Registry: reg,
+		Registry: capped(reg, cfg.urls),
 		Client:   client,
 		Dialects: map[string]delivery.Dialect{
 			smartbots.Name:        &smartbots.Dialect{Groups: g.groups},
@@ -111,21 +131,28 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 		},
 		MaxInFlight: cfg.slots,
 		Notify:      g.noticed,
+		Trace:       trace,
 		Logger:      g.log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	stop, err := g.observed.watch(g.store, reg)
+	if err != nil {
+		return nil, err
+	}
+	g.closers = append(g.closers, stop)
 	g.background.open(ctx)
 	g.closers = append(g.closers, g.background.close)
 	checker, err := verify.NewSecretChecker(codeKey)
 	if err != nil {
 		return nil, err
 	}
-	g.handler, err = g.routes(checker)
+	handler, err := g.routes(checker)
 	if err != nil {
 		return nil, err
 	}
+	g.handler = g.observed.receiving(handler, cfg.listen)
 	return g, g.alone(ctx, func() error { return g.reconcile(ctx) })
 }
 

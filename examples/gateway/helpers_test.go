@@ -65,12 +65,13 @@ type process struct {
 	secrets        *secrets
 }
 
-// launch starts the gateway on the configuration in dir without waiting.
-func launch(t *testing.T, dir string) *process {
+// launch starts the gateway on the configuration in dir without waiting. env is
+// added to the test's own environment.
+func launch(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
 	p := &process{dir: dir, stdout: &buffer{}, stderr: &buffer{}, exited: make(chan struct{}), secrets: secretsOf(t, dir)}
 	p.cmd = exec.Command(binary, "-config", filepath.Join(dir, "gateway.json"))
-	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = p.stdout, p.stderr, append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +85,9 @@ func launch(t *testing.T, dir string) *process {
 
 // start starts the gateway and waits until it listens. When the test ends, the
 // gateway must end well, too, and must not have told a secret.
-func start(t *testing.T, dir string) *process {
+func start(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
-	p := launch(t, dir)
+	p := launch(t, dir, env...)
 	eventually(t, "the line listening", func() bool {
 		select {
 		case <-p.exited:

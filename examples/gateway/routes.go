@@ -43,13 +43,13 @@ func (g *gateway) routes(codes verify.SecretChecker) (http.Handler, error) {
 		return nil, err
 	}
 	group, err := smartbots.NewAPI(smartbots.APIConfig{
-		Engine: g.engine, Groups: g.groups, Developers: developers, Codes: codes, URLs: g.client, Limiter: limiter, Logger: g.log,
+		Engine: g.engine, Groups: g.groups, Developers: developers, Codes: codes, URLs: g.prober, Limiter: limiter, Logger: g.log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	edna, err := ednapulse.NewAPI(ednapulse.APIConfig{
-		Tenants: g.tenants, Subscriber: g.engine, Prober: g.client, AllowHTTP: g.cfg.policy.AllowHTTP, KeyLimiter: prefixed(limiter, "edna:"), Logger: g.log,
+		Tenants: g.tenants, Subscriber: g.engine, Prober: g.prober, AllowHTTP: g.cfg.policy.AllowHTTP, KeyLimiter: prefixed(limiter, "edna:"), Logger: g.log,
 	})
 	if err != nil {
 		return nil, err

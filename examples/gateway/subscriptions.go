@@ -85,7 +85,10 @@ func (g *gateway) postSubscription(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, "url is refused: "+reason)
 		return
 	}
-	if err := g.client.Resolve(r.Context(), u.String()); err != nil {
+	if err := g.prober.Resolve(egress.WithTenant(r.Context(), in.Dialect+":"+in.Tenant), u.String()); err != nil {
+		if tooMany(w, err) {
+			return
+		}
 		problem(w, http.StatusBadRequest, "url is not available")
 		return
 	}
@@ -93,6 +96,9 @@ func (g *gateway) postSubscription(w http.ResponseWriter, r *http.Request) {
 	stored, err := g.engine.Subscribe(r.Context(), sub)
 	if bad, is := errors.AsType[*registry.Error](err); is {
 		problem(w, http.StatusBadRequest, bad.Field+" is not acceptable")
+		return
+	}
+	if err != nil && tooMany(w, err) {
 		return
 	}
 	if err != nil {

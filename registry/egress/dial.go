@@ -12,6 +12,11 @@ import (
 	"time"
 )
 
+// maxDials bounds the connections that one attempt opens.
+const maxDials = 3
+
+var errRedialed = errors.New("egress: the endpoint ended each connection before it answered")
+
 // maxTries bounds the addresses of one name that are dialed for one connection.
 const maxTries = 4
 
@@ -73,6 +78,11 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	port, ok := parsePort(portText)
 	if err != nil || !ok {
 		return nil, refuse(ReasonPort, "not a host and port")
+	}
+	// net/http repeats a request that an HTTP/2 endpoint says it did not process, on a new connection and
+	// without an end: GOAWAY is answered by hundreds of handshakes a second.
+	if attempt, ok := ctx.Value(askedKey{}).(*askedFor); ok && attempt.dials.Add(1) > maxDials {
+		return nil, errRedialed
 	}
 	// The transport dials on after its request was given up, so the time-out has to be here.
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)

@@ -81,7 +81,11 @@ var errAsked = errors.New("egress: a client certificate was asked for, and the c
 
 // askedFor is set when the connection that an attempt opened asked for a
 // certificate.
-type askedFor struct{ atomic.Bool }
+type askedFor struct {
+	atomic.Bool
+
+	dials atomic.Int32 // begun for the attempt
+}
 
 type askedKey struct{}
 

@@ -8,7 +8,7 @@ import (
 	"github.com/ringback-go/ringback/internal/faults/rig"
 )
 
-// Retry-After as it comes: a short one is waited for, a long one is a day, one
+// A-RESP-32, A-RESP-33, A-RESP-34: Retry-After as it comes: a short one is waited for, a long one is a day, one
 // that is none is the schedule's pause. On 429 and 503 it holds the endpoint,
 // also over a restart.
 func TestB52RetryAfter(t *testing.T) {
