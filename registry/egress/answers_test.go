@@ -54,11 +54,10 @@ func TestHostileAnswers(t *testing.T) {
 		{"A-RESP-18 bytes after the body", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 \r\n\r\n", 200, ""},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
+		inBothWays(t, test.name, func(t *testing.T, way int) {
 			synctest.Test(t, func(t *testing.T) {
 				closed := make(chan struct{})
-				client := pipeClient(t, func(conn net.Conn) {
+				client := pipeClient(t, way, func(conn net.Conn) {
 					defer close(closed)
 					http.ReadRequest(bufio.NewReader(conn))
 					io.WriteString(conn, test.answer)
@@ -110,6 +109,10 @@ func TestDoRefusesBeforeSending(t *testing.T) {
 		{"Idempotency-Key", func(r *http.Request) { r.Header.Set("Idempotency-Key", "1") }, egress.ErrIdempotencyKey},
 		{"X-Idempotency-Key, empty", func(r *http.Request) { r.Header["X-Idempotency-Key"] = nil }, egress.ErrIdempotencyKey},
 		{"idempotency-key in lower case", func(r *http.Request) { r.Header["idempotency-key"] = []string{"1"} }, egress.ErrIdempotencyKey},
+		{"transfer-encoding in lower case", func(r *http.Request) { r.Header["transfer-encoding"] = []string{"chunked"} }, egress.ErrFraming},
+		{"content-length, oddly spelled", func(r *http.Request) { r.Header["Content-length"] = []string{"0"} }, egress.ErrFraming},
+		{"host in lower case", func(r *http.Request) { r.Header["host"] = []string{"other.example"} }, egress.ErrFraming},
+		{"trailer in lower case", func(r *http.Request) { r.Header["trailer"] = []string{"X"} }, egress.ErrFraming},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -199,6 +202,7 @@ func TestClassify(t *testing.T) {
 		{literal, "addr_denied"},
 		{fmt.Errorf("wrapped: %w", literal), "addr_denied"},
 		{egress.ErrIdempotencyKey, "bad_url"},
+		{egress.ErrFraming, "bad_url"},
 		{&net.DNSError{IsTimeout: true}, "dns"},
 		{context.DeadlineExceeded, "timeout"},
 		{&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "timeout"},
@@ -248,9 +252,12 @@ func TestTLSFailures(t *testing.T) {
 		"plain HTTP":        {config, "https://" + plain.Addr().String()},
 		"TLS 1.1":           {oldConfig, old.URL},
 	} {
-		_, err := post(t, newClient(t, test.config), test.url+"/?secret=1")
-		if egress.Classify(err) != "tls" || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v (%s)", name, err, egress.Classify(err))
+		for word, way := range ways {
+			test.config.MaxConnsPerHost = way
+			_, err := post(t, newClient(t, test.config), test.url+"/?secret=1")
+			if egress.Classify(err) != "tls" || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s, %s: %v (%s)", name, word, err, egress.Classify(err))
+			}
 		}
 	}
 }

@@ -33,7 +33,7 @@ func Classify(err error) string {
 	switch {
 	case errors.Is(err, ErrAddress), errors.Is(err, ErrResolvedAddress):
 		return "addr_denied"
-	case errors.Is(err, ErrURL), errors.Is(err, ErrIdempotencyKey):
+	case errors.Is(err, ErrURL), errors.Is(err, ErrIdempotencyKey), errors.Is(err, ErrFraming):
 		return "bad_url"
 	case errors.Is(err, ErrResolve), isType[*net.DNSError](err):
 		return "dns"

@@ -211,14 +211,14 @@ func (c *Client) Check(raw string) (URL, error) {
 }
 
 // Do sends one request and returns its answer, whatever the status: nothing is followed, no error is
-// made of a status, and net/http resends nothing whose first byte was written. The URL is judged
-// before; so are Host, which may not differ from the URL's, and the absence of Idempotency-Key.
+// made of a status, and nothing is resent whose first byte was written, but what an HTTP/2 server says it
+// did not process: that over three connections at most. The URL is judged before; so are Host, which may not differ from the URL's, and the absence of Idempotency-Key.
 // The caller closes the body, best through [ReadBounded]. The body of a 101 answer is closed
 // and empty: it would be the raw connection, on which no time-out works.
 //
 // A request whose context has an identity, see [WithIdentity], is sent with it or not at all.
 //
-// Errors match [ErrURL], [ErrIdempotencyKey], [ErrIdentity], [ErrResolvedAddress], [ErrResolve],
+// Errors match [ErrURL], [ErrIdempotencyKey], [ErrFraming], [ErrIdentity], [ErrResolvedAddress], [ErrResolve],
 // [ErrResponse], or come from net/http without the URL in their text; [Classify] has a word for each.
 func (c *Client) Do(request *http.Request) (*http.Response, error) {
 	err := c.checkRequest(request)
@@ -235,8 +235,11 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 	transport := c.transport
 	if own != nil {
 		transport = own.transport.Load()
-	} else if response, done, err := c.doDirect(request); done {
-		return response, err
+	} else {
+		var response *http.Response
+		if response, request, err = c.doDirect(request); request == nil {
+			return response, err
+		}
 	}
 	var limit *deadline
 	ctx := request.Context()
@@ -308,47 +311,4 @@ func (c *Client) CloseIdleConnections() {
 	}
 	c.transport.CloseIdleConnections()
 	c.identities.closeIdle()
-}
-
-// checkRequest judges what would be sent, part by part, so that nothing is put together or allocated
-// for a host that was accepted before.
-func (c *Client) checkRequest(request *http.Request) error {
-	u := request.URL
-	switch {
-	case u == nil || u.Opaque != "" || !c.policy.schemeAllowed(u.Scheme):
-		return refuse(ReasonScheme, "not https")
-	case u.User != nil:
-		return refuse(ReasonUserinfo, "user or password in the URL")
-	case len(u.Host)+len(u.Path)+len(u.RawPath)+len(u.RawQuery) > maxURLBytes:
-		return refuse(ReasonLength, "over 8,192 bytes")
-	case request.Host != "" && !strings.EqualFold(request.Host, u.Host):
-		return refuse(ReasonHost, "Host differs from the URL")
-	}
-	key := endpoint{u.Scheme, u.Host}
-	if _, found := c.hosts.get(key); !found {
-		if _, err := c.policy.checkAuthority(u.Scheme, lowerASCII(u.Host)); err != nil {
-			return err
-		}
-		c.hosts.put(endpoint{u.Scheme, strings.Clone(u.Host)}, struct{}{})
-	}
-	path := u.EscapedPath()
-	if path != "" && path[0] != '/' {
-		return refuse(ReasonSyntax, "path")
-	}
-	if err := checkTail(path); err != nil {
-		return err
-	}
-	if err := checkTail(u.RawQuery); err != nil {
-		return err
-	}
-	if u.Fragment != "" {
-		return refuse(ReasonSyntax, "fragment")
-	}
-	for name := range request.Header {
-		if (len(name) == len("Idempotency-Key") || len(name) == len("X-Idempotency-Key")) &&
-			(strings.EqualFold(name, "Idempotency-Key") || strings.EqualFold(name, "X-Idempotency-Key")) {
-			return ErrIdempotencyKey
-		}
-	}
-	return nil
 }

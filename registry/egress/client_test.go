@@ -225,11 +225,14 @@ func TestHeaderBombOverTLS(t *testing.T) {
 			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("secret", 200))
 		}
 	})
-	for _, http1 := range []bool{false, true} {
-		config.HTTP1Only = http1
+	for _, way := range []struct {
+		http1 bool
+		conns int
+	}{{false, 0}, {true, 0}, {true, 1000}} {
+		config.HTTP1Only, config.MaxConnsPerHost = way.http1, way.conns
 		_, err := post(t, newClient(t, config), server.URL)
 		if !errors.Is(err, egress.ErrResponse) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("HTTP/1 only %v: %v", http1, err)
+			t.Errorf("HTTP/1 only %v, %d connections: %v", way.http1, way.conns, err)
 		}
 	}
 }
@@ -264,17 +267,32 @@ func checkBounds(t *testing.T, transport *http.Transport, perHost int) {
 	}
 }
 
+// ways are those in which a POST goes out, by the MaxConnsPerHost that chooses it.
+var ways = map[string]int{"direct": 0, "net/http": 1000}
+
 // pipeClient talks plain HTTP/1.1 to serve over net.Pipe, in a synctest bubble.
-func pipeClient(t *testing.T, serve func(net.Conn)) *egress.Client {
+func pipeClient(t *testing.T, way int, serve func(net.Conn)) *egress.Client {
 	t.Helper()
 	return newClient(t, egress.Config{
-		Policy: egress.Policy{AllowHTTP: true},
+		Policy:          egress.Policy{AllowHTTP: true},
+		MaxConnsPerHost: way,
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			go serve(far)
 			return near, nil
 		},
 	})
+}
+
+// inBothWays runs a test in each of ways.
+func inBothWays(t *testing.T, name string, run func(t *testing.T, way int)) {
+	t.Helper()
+	for word, way := range ways {
+		t.Run(name+", "+word, func(t *testing.T) {
+			t.Parallel()
+			run(t, way)
+		})
+	}
 }
 
 // A-RESP-11, A-RESP-12, A-RESP-47.
@@ -293,10 +311,9 @@ func TestAttemptTimeout(t *testing.T) {
 		{"the body drips", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 0, 15 * time.Second},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
+		inBothWays(t, test.name, func(t *testing.T, way int) {
 			synctest.Test(t, func(t *testing.T) {
-				client := pipeClient(t, func(conn net.Conn) {
+				client := pipeClient(t, way, func(conn net.Conn) {
 					conn.Read(make([]byte, 4<<10)) // an answer before the request would be refused as such
 					closed := make(chan struct{})
 					go func() {

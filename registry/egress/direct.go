@@ -22,11 +22,11 @@ func (c *Client) newDirect(config *Config, t *tls.Config) *http1.Transport {
 	}
 }
 
-// doDirect sends a request in the caller's goroutine, unless done is false: then
-// it is as it was, and net/http's to send.
-func (c *Client) doDirect(request *http.Request) (response *http.Response, done bool, err error) {
+// doDirect sends a request in the caller's goroutine, unless rest is not nil:
+// then that is net/http's to send, and nothing of it was sent.
+func (c *Client) doDirect(request *http.Request) (response *http.Response, rest *http.Request, err error) {
 	if c.direct == nil || !c.direct.Takes(request) {
-		return nil, false, nil
+		return nil, request, nil
 	}
 	ctx := request.Context()
 	end := time.Now().Add(c.timeout)
@@ -41,10 +41,12 @@ func (c *Client) doDirect(request *http.Request) (response *http.Response, done 
 	response, err = c.direct.RoundTrip(sent, end)
 	switch {
 	case errors.Is(err, http1.ErrHTTP2):
-		return nil, false, nil
+		late, cancel := context.WithDeadline(ctx, end) // finding out took of the attempt's time
+		context.AfterFunc(late, cancel)
+		return nil, request.WithContext(late), nil
 	case err != nil:
-		return nil, true, clean(refusedAsked(err, &asked))
+		return nil, nil, clean(refusedAsked(err, &asked))
 	}
 	response.Request = request
-	return response, true, nil
+	return response, nil, nil
 }

@@ -34,6 +34,10 @@ var (
 	// with which net/http would resend it by itself, unseen by the attempt log.
 	ErrIdempotencyKey = errors.New("egress: Idempotency-Key is never sent")
 
+	// ErrFraming says that a request carried Host, Trailer, Content-Length or Transfer-Encoding spelled so
+	// that net/http would send it beside its own.
+	ErrFraming = errors.New("egress: a header that frames the request")
+
 	// ErrConfig is in every error of [New] and [Policy.Validate].
 	ErrConfig = errors.New("egress: config")
 )

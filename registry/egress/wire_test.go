@@ -42,10 +42,9 @@ func TestOddAnswersWithAStatus(t *testing.T) {
 		{"A-RESP-27 blank in a name", ok + "X Y: a\r\nContent-Length: 2\r\n\r\nok", "ok", false},
 		{"A-RESP-44 NUL and no UTF-8", ok + "Content-Length: 4\r\n\r\n\x00\xff\xc3(", "\x00\xff\xc3(", false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
+		inBothWays(t, test.name, func(t *testing.T, way int) {
 			synctest.Test(t, func(t *testing.T) {
-				client := pipeClient(t, func(conn net.Conn) {
+				client := pipeClient(t, way, func(conn net.Conn) {
 					if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
 						io.WriteString(conn, test.answer)
 					}
@@ -63,7 +62,7 @@ func TestOddAnswersWithAStatus(t *testing.T) {
 
 // listen answers connections on loopback; conn is the number of the connection,
 // from 1.
-func listen(t *testing.T, serve func(number int, conn net.Conn)) (url string, client *egress.Client) {
+func listen(t *testing.T, way int, serve func(number int, conn net.Conn)) (url string, client *egress.Client) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,7 +85,7 @@ func listen(t *testing.T, serve func(number int, conn net.Conn)) (url string, cl
 			})
 		}
 	})
-	client = newClient(t, loopback(egress.Config{Policy: egress.Policy{AllowHTTP: true}}))
+	client = newClient(t, loopback(egress.Config{Policy: egress.Policy{AllowHTTP: true}, MaxConnsPerHost: way}))
 	return "http://" + listener.Addr().String(), client
 }
 
@@ -96,24 +95,26 @@ const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 // forged behind it is no answer to the next request.
 func TestARESP18ForgedSecondAnswer(t *testing.T) {
 	t.Parallel()
-	url, client := listen(t, func(number int, conn net.Conn) {
-		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nN: %d\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 forged\r\nContent-Length: 0\r\n\r\n", number)
+	inBothWays(t, "A-RESP-18", func(t *testing.T, way int) {
+		url, client := listen(t, way, func(number int, conn net.Conn) {
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nN: %d\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 forged\r\nContent-Length: 0\r\n\r\n", number)
+			}
+			io.Copy(io.Discard, conn)
+		})
+		for n := 1; n <= 3; n++ {
+			got, err := post(t, client, url)
+			if err != nil || got.status != http.StatusOK || got.header.Get("N") != fmt.Sprint(n) || string(got.kept) != "ok" {
+				t.Fatalf("request %d: %v, %d by connection %s", n, err, got.status, got.header.Get("N"))
+			}
 		}
-		io.Copy(io.Discard, conn)
 	})
-	for n := 1; n <= 3; n++ {
-		got, err := post(t, client, url)
-		if err != nil || got.status != http.StatusOK || got.header.Get("N") != fmt.Sprint(n) || string(got.kept) != "ok" {
-			t.Fatalf("request %d: %v, %d by connection %s", n, err, got.status, got.header.Get("N"))
-		}
-	}
 }
 
 // An answer to a request that is still being sent counts.
 func TestARESP19AnswerBeforeTheBody(t *testing.T) {
 	t.Parallel()
-	url, client := listen(t, func(_ int, conn net.Conn) {
+	url, client := listen(t, 0, func(_ int, conn net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
 			io.WriteString(conn, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 		}
@@ -141,62 +142,66 @@ func TestARESP19AnswerBeforeTheBody(t *testing.T) {
 // One attempt is one request, however its connection ends, a reused one too.
 func TestARESP20OneAttemptIsOneRequest(t *testing.T) {
 	t.Parallel()
-	var requests atomic.Int32
-	url, client := listen(t, func(_ int, conn net.Conn) {
-		in := bufio.NewReader(conn)
-		for n := 1; ; n++ {
-			request, err := http.ReadRequest(in)
-			if err != nil {
-				return
+	inBothWays(t, "A-RESP-20", func(t *testing.T, way int) {
+		var requests atomic.Int32
+		url, client := listen(t, way, func(_ int, conn net.Conn) {
+			in := bufio.NewReader(conn)
+			for n := 1; ; n++ {
+				request, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				io.Copy(io.Discard, request.Body)
+				requests.Add(1)
+				if n == 2 {
+					return // without an answer
+				}
+				io.WriteString(conn, okAnswer)
 			}
-			io.Copy(io.Discard, request.Body)
-			requests.Add(1)
-			if n == 2 {
-				return // without an answer
+		})
+		const attempts = 10
+		for n := range attempts {
+			_, err := post(t, client, url)
+			if wanted := []string{"", "conn"}[n%2]; egress.Classify(err) != wanted {
+				t.Errorf("attempt %d: %v (%s), want class %q", n, err, egress.Classify(err), wanted)
 			}
-			io.WriteString(conn, okAnswer)
+		}
+		if n := requests.Load(); n != attempts {
+			t.Errorf("%d requests of %d attempts", n, attempts)
 		}
 	})
-	const attempts = 10
-	for n := range attempts {
-		_, err := post(t, client, url)
-		if wanted := []string{"", "conn"}[n%2]; egress.Classify(err) != wanted {
-			t.Errorf("attempt %d: %v (%s), want class %q", n, err, egress.Classify(err), wanted)
-		}
-	}
-	if n := requests.Load(); n != attempts {
-		t.Errorf("%d requests of %d attempts", n, attempts)
-	}
 }
 
 // A server that closes what is idle costs a connection, never a second request.
 func TestARESP48IdleConnectionsClosedAtOnce(t *testing.T) {
 	t.Parallel()
-	var requests, connections atomic.Int32
-	url, client := listen(t, func(_ int, conn net.Conn) {
-		connections.Add(1)
-		request, err := http.ReadRequest(bufio.NewReader(conn))
-		if err != nil {
-			return
-		}
-		io.Copy(io.Discard, request.Body)
-		requests.Add(1)
-		io.WriteString(conn, okAnswer)
-	})
-	const attempts = 50
-	failed := int32(0)
-	for range attempts {
-		if got, err := post(t, client, url); err != nil {
-			if failed++; egress.Classify(err) != "conn" {
-				t.Errorf("%v (%s)", err, egress.Classify(err))
+	inBothWays(t, "A-RESP-48", func(t *testing.T, way int) {
+		var requests, connections atomic.Int32
+		url, client := listen(t, way, func(_ int, conn net.Conn) {
+			connections.Add(1)
+			request, err := http.ReadRequest(bufio.NewReader(conn))
+			if err != nil {
+				return
 			}
-		} else if string(got.kept) != "ok" {
-			t.Errorf("kept %q", got.kept)
+			io.Copy(io.Discard, request.Body)
+			requests.Add(1)
+			io.WriteString(conn, okAnswer)
+		})
+		const attempts = 50
+		failed := int32(0)
+		for range attempts {
+			if got, err := post(t, client, url); err != nil {
+				if failed++; egress.Classify(err) != "conn" {
+					t.Errorf("%v (%s)", err, egress.Classify(err))
+				}
+			} else if string(got.kept) != "ok" {
+				t.Errorf("kept %q", got.kept)
+			}
 		}
-	}
-	if r, c := requests.Load(), connections.Load(); r < attempts-failed || r > attempts || c > 2*attempts {
-		t.Errorf("%d attempts, %d failed: %d requests on %d connections", attempts, failed, r, c)
-	}
+		if r, c := requests.Load(), connections.Load(); r < attempts-failed || r > attempts || c > 2*attempts {
+			t.Errorf("%d attempts, %d failed: %d requests on %d connections", attempts, failed, r, c)
+		}
+	})
 }
 
 // What an answer asks a browser to remember or to do is not done: no cookie
@@ -211,11 +216,10 @@ func TestAnswersChangeNothing(t *testing.T) {
 		{"A-RESP-42 401", "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"", 401},
 		{"A-RESP-42 407", "407 Proxy\r\nProxy-Authenticate: Basic", 407},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
+		inBothWays(t, test.name, func(t *testing.T, way int) {
 			var mu sync.Mutex
 			var seen []http.Header
-			url, client := listen(t, func(_ int, conn net.Conn) {
+			url, client := listen(t, way, func(_ int, conn net.Conn) {
 				in := bufio.NewReader(conn)
 				for {
 					request, err := http.ReadRequest(in)
@@ -254,7 +258,7 @@ func TestAnswersChangeNothing(t *testing.T) {
 func TestARESP45ConnectionsStayFlat(t *testing.T) {
 	t.Parallel()
 	var open, most atomic.Int32
-	url, _ := listen(t, func(_ int, conn net.Conn) {
+	url, _ := listen(t, 0, func(_ int, conn net.Conn) {
 		for n := open.Add(1); ; {
 			if old := most.Load(); n <= old || most.CompareAndSwap(old, n) {
 				break
@@ -299,8 +303,11 @@ func TestARESP46TenantsOnOneHost(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		w.Write(append([]byte(tenant+" "), body...))
 	})
-	for _, http1 := range []bool{false, true} {
-		config.HTTP1Only = http1
+	for _, way := range []struct {
+		http1 bool
+		conns int
+	}{{false, 0}, {true, 0}, {true, 1000}} {
+		config.HTTP1Only, config.MaxConnsPerHost = way.http1, way.conns
 		client := newClient(t, config)
 		var wg sync.WaitGroup
 		for i := range 16 {
@@ -332,34 +339,38 @@ func TestARESP46TenantsOnOneHost(t *testing.T) {
 // An answer that comes late, but in time, is one.
 func TestARESP47LateAnswer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client := pipeClient(t, func(conn net.Conn) {
-			defer conn.Close()
-			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-				<-time.After(14_900 * time.Millisecond)
-				io.WriteString(conn, okAnswer)
+	inBothWays(t, "A-RESP-47", func(t *testing.T, way int) {
+		synctest.Test(t, func(t *testing.T) {
+			client := pipeClient(t, way, func(conn net.Conn) {
+				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					<-time.After(14_900 * time.Millisecond)
+					io.WriteString(conn, okAnswer)
+				}
+			})
+			begin := time.Now()
+			if got, err := post(t, client, "http://8.8.8.8/"); err != nil || string(got.kept) != "ok" || time.Since(begin) != 14_900*time.Millisecond {
+				t.Errorf("%v: %q after %s", err, got.kept, time.Since(begin))
 			}
 		})
-		begin := time.Now()
-		if got, err := post(t, client, "http://8.8.8.8/"); err != nil || string(got.kept) != "ok" || time.Since(begin) != 14_900*time.Millisecond {
-			t.Errorf("%v: %q after %s", err, got.kept, time.Since(begin))
-		}
 	})
 }
 
 // A TLS handshake that the server never ends is given up.
 func TestARESP37EndlessHandshake(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client := newClient(t, egress.Config{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			near, far := net.Pipe()
-			go io.Copy(io.Discard, far)
-			return near, nil
-		}})
-		begin := time.Now()
-		_, err := post(t, client, "https://8.8.8.8/")
-		if egress.Classify(err) != "tls" || errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 5*time.Second {
-			t.Errorf("%v (%s) after %s", err, egress.Classify(err), time.Since(begin))
-		}
+	inBothWays(t, "A-RESP-37", func(t *testing.T, way int) {
+		synctest.Test(t, func(t *testing.T) {
+			client := newClient(t, egress.Config{MaxConnsPerHost: way, DialContext: func(context.Context, string, string) (net.Conn, error) {
+				near, far := net.Pipe()
+				go io.Copy(io.Discard, far)
+				return near, nil
+			}})
+			begin := time.Now()
+			_, err := post(t, client, "https://8.8.8.8/")
+			if egress.Classify(err) != "tls" || errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 5*time.Second {
+				t.Errorf("%v (%s) after %s", err, egress.Classify(err), time.Since(begin))
+			}
+		})
 	})
 }

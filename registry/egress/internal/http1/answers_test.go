@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,7 @@ var answers = map[string]string{
 	"nul in a value":        "HTTP/1.1 200 OK\r\nX: a\x00b\r\nContent-Length: 2\r\n\r\nok",
 	"early hints":           "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
 	"endless hints":         strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", 3000),
+	"many hints, an answer": strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", 600) + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
 	"continue":              "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
 	"switching":             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nbytes",
 	"not modified":          "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
@@ -166,24 +168,32 @@ func FuzzAnswers(f *testing.F) {
 func TestRequestsAsNetHTTP(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*http.Request){
-		"plain":           func(*http.Request) {},
-		"user agent":      func(r *http.Request) { r.Header.Set("User-Agent", "ringback/1") },
-		"no user agent":   func(r *http.Request) { r.Header["User-Agent"] = []string{""} },
-		"several values":  func(r *http.Request) { r.Header["X-A"] = []string{"1", "2"} },
-		"a host":          func(r *http.Request) { r.Host = "EXAMPLE.com" },
-		"root":            func(r *http.Request) { r.URL.Path = "" },
-		"escapes":         func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/a b/c", "/a%20b%2Fc" },
-		"port":            func(r *http.Request) { r.URL.Host = "example.com:8443" },
-		"address":         func(r *http.Request) { r.URL.Host = "[2001:db8::1]:80" },
-		"line in a value": func(r *http.Request) { r.Header.Set("X", "a\r\nY: b") },
-		"nul in a value":  func(r *http.Request) { r.Header.Set("X", "a\x00") },
-		"tab in a value":  func(r *http.Request) { r.Header.Set("X", "a\tb") },
-		"bytes":           func(r *http.Request) { r.Header.Set("X", "\xff") },
-		"blank name":      func(r *http.Request) { r.Header["X Y"] = []string{"v"} },
-		"no name":         func(r *http.Request) { r.Header[""] = []string{"v"} },
-		"colon in a name": func(r *http.Request) { r.Header["X:Y"] = []string{"v"} },
-		"length too long": func(r *http.Request) { r.ContentLength++ },
-		"length short":    func(r *http.Request) { r.ContentLength-- },
+		"plain":                      func(*http.Request) {},
+		"user agent":                 func(r *http.Request) { r.Header.Set("User-Agent", "ringback/1") },
+		"no user agent":              func(r *http.Request) { r.Header["User-Agent"] = []string{""} },
+		"several values":             func(r *http.Request) { r.Header["X-A"] = []string{"1", "2"} },
+		"a host":                     func(r *http.Request) { r.Host = "EXAMPLE.com" },
+		"root":                       func(r *http.Request) { r.URL.Path = "" },
+		"escapes":                    func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/a b/c", "/a%20b%2Fc" },
+		"port":                       func(r *http.Request) { r.URL.Host = "example.com:8443" },
+		"address":                    func(r *http.Request) { r.URL.Host = "[2001:db8::1]:80" },
+		"line in a value":            func(r *http.Request) { r.Header.Set("X", "a\r\nY: b") },
+		"nul in a value":             func(r *http.Request) { r.Header.Set("X", "a\x00") },
+		"delete in a value":          func(r *http.Request) { r.Header.Set("X", "a\x7f") },
+		"tab in a value":             func(r *http.Request) { r.Header.Set("X", "a\tb") },
+		"bytes":                      func(r *http.Request) { r.Header.Set("X", "\xff") },
+		"blank name":                 func(r *http.Request) { r.Header["X Y"] = []string{"v"} },
+		"no name":                    func(r *http.Request) { r.Header[""] = []string{"v"} },
+		"colon in a name":            func(r *http.Request) { r.Header["X:Y"] = []string{"v"} },
+		"newline in the query":       func(r *http.Request) { r.URL.RawQuery = "a\r\nX: y" },
+		"control in the query":       func(r *http.Request) { r.URL.RawQuery = "a\x7f" },
+		"two slashes":                func(r *http.Request) { r.URL.Path = "//other.example/x" },
+		"a mere question mark":       func(r *http.Request) { r.URL.RawQuery, r.URL.ForceQuery = "", true },
+		"bad name without a value":   func(r *http.Request) { r.Header["X Y"] = nil },
+		"two user agents":            func(r *http.Request) { r.Header["User-Agent"] = []string{"a", "b"} },
+		"user agent without a value": func(r *http.Request) { r.Header["User-Agent"] = nil },
+		"length too long":            func(r *http.Request) { r.ContentLength++ },
+		"length short":               func(r *http.Request) { r.ContentLength-- },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -231,19 +241,46 @@ func TestRequestsAsNetHTTP(t *testing.T) {
 func TestNotTaken(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*http.Request){
-		"another method":   func(r *http.Request) { r.Method = http.MethodPut },
-		"no body":          func(r *http.Request) { r.Body, r.ContentLength = nil, 0 },
-		"unknown length":   func(r *http.Request) { r.ContentLength = -1 },
-		"long":             func(r *http.Request) { r.ContentLength = http1.MaxBody + 1 },
-		"to be closed":     func(r *http.Request) { r.Close = true },
-		"expect":           func(r *http.Request) { r.Header.Set("Expect", "100-continue") },
-		"upgrade":          func(r *http.Request) { r.Header.Set("Upgrade", "x") },
-		"connection":       func(r *http.Request) { r.Header.Set("Connection", "close") },
-		"trailer":          func(r *http.Request) { r.Trailer = http.Header{} },
-		"transfer":         func(r *http.Request) { r.TransferEncoding = []string{"chunked"} },
-		"another protocol": func(r *http.Request) { r.URL.Scheme = "ftp" },
+		"another method":      func(r *http.Request) { r.Method = http.MethodPut },
+		"no body":             func(r *http.Request) { r.Body, r.ContentLength = nil, 0 },
+		"unknown length":      func(r *http.Request) { r.ContentLength = -1 },
+		"long":                func(r *http.Request) { r.ContentLength = http1.MaxBody + 1 },
+		"to be closed":        func(r *http.Request) { r.Close = true },
+		"expect":              func(r *http.Request) { r.Header.Set("Expect", "100-continue") },
+		"upgrade":             func(r *http.Request) { r.Header.Set("Upgrade", "x") },
+		"connection":          func(r *http.Request) { r.Header.Set("Connection", "close") },
+		"trailer":             func(r *http.Request) { r.Trailer = http.Header{} },
+		"transfer":            func(r *http.Request) { r.TransferEncoding = []string{"chunked"} },
+		"another protocol":    func(r *http.Request) { r.URL.Scheme = "ftp" },
+		"body that may wait":  func(r *http.Request) { r.GetBody = nil },
+		"opaque":              func(r *http.Request) { r.URL.Opaque = "//other.example/" },
+		"no host":             func(r *http.Request) { r.URL.Host = "" },
+		"port alone":          func(r *http.Request) { r.URL.Host = ":80" },
+		"zone":                func(r *http.Request) { r.URL.Host = "[fe80::1%25eth0]" },
+		"no ASCII":            func(r *http.Request) { r.URL.Host = "\u212aube.example" },
+		"line in the host":    func(r *http.Request) { r.URL.Host = "a\r\nX: y" },
+		"line in Host":        func(r *http.Request) { r.Host = "a\r\nX: y" },
+		"cancel":              func(r *http.Request) { r.Cancel = make(chan struct{}) }, //nolint:staticcheck // as in Takes
+		"long header":         func(r *http.Request) { r.Header.Set("X", strings.Repeat("x", http1.MaxBody)) },
+		"many headers":        func(r *http.Request) { r.Header["X-Long-Name"] = make([]string, http1.MaxBody/4) },
+		"content-length":      func(r *http.Request) { r.Header["content-length"] = []string{"0"} },
+		"transfer-ENCODING":   func(r *http.Request) { r.Header["transfer-ENCODING"] = []string{"chunked"} },
+		"host":                func(r *http.Request) { r.Header["host"] = []string{"other.example"} },
+		"connection, spelled": func(r *http.Request) { r.Header["connection"] = []string{"close"} },
+		"keep-alive":          func(r *http.Request) { r.Header["keep-alive"] = nil },
+		"proxy-connection":    func(r *http.Request) { r.Header["proxy-connection"] = nil },
+		"te":                  func(r *http.Request) { r.Header["te"] = []string{"trailers"} },
+		"trailer, spelled":    func(r *http.Request) { r.Header["trailer"] = []string{"X"} },
+		"upgrade, spelled":    func(r *http.Request) { r.Header["upgrade"] = []string{"h2c"} },
+		"expect, spelled":     func(r *http.Request) { r.Header["expect"] = []string{"100-continue"} },
+		"trace": func(r *http.Request) {
+			*r = *r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{}))
+		},
 	} {
 		r := request(t, "{}")
+		if !(&http1.Transport{}).Takes(r) {
+			t.Fatal("not taken as it is")
+		}
 		change(r)
 		if (&http1.Transport{}).Takes(r) {
 			t.Errorf("%s: taken", name)
@@ -263,6 +300,8 @@ func TestEnds(t *testing.T) {
 	}{
 		"no head, time is over":   {"", false, context.DeadlineExceeded},
 		"cut head, time is over":  {"HTTP/1.1 200 OK\r\n", false, context.DeadlineExceeded},
+		"cut line, time is over":  {"HTTP/1.1 200 OK\r\nX: y\r\nX", false, context.DeadlineExceeded},
+		"cut line, given up":      {"HTTP/1.1 200 OK\r\nX: y\r\nX", true, errGone},
 		"cut body, time is over":  {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", false, context.DeadlineExceeded},
 		"no head, given up":       {"", true, errGone},
 		"cut head, given up":      {"HTTP/1.1 200 OK\r\n", true, errGone},

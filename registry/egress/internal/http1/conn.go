@@ -24,6 +24,7 @@ type conn struct {
 	state  *tls.ConnectionState
 	reader *bufio.Reader
 	limit  int64 // of what is read yet
+	fault  error // of the last read: bufio keeps it from whoever reads a line that it cuts
 	socket probe
 	since  time.Time   // idle
 	stop   func() bool // of watching the request's context; nil: it has no end
@@ -44,6 +45,9 @@ func (l *limited) Read(p []byte) (int, error) {
 		return 0, ErrHeaders
 	}
 	n, err := l.Conn.Read(p[:min(int64(len(p)), l.limit)])
+	if err != nil {
+		l.fault = err
+	}
 	l.limit -= int64(n)
 	return n, err
 }
@@ -118,6 +122,9 @@ func (c *conn) answer(r *http.Request) (*http.Response, error) {
 	for {
 		response, err := http.ReadResponse(c.reader, r)
 		if err != nil {
+			if errors.Is(c.fault, os.ErrDeadlineExceeded) {
+				return nil, c.fault
+			}
 			return nil, err
 		}
 		if response.StatusCode < 100 || response.StatusCode > 199 || response.StatusCode == http.StatusSwitchingProtocols {

@@ -146,52 +146,62 @@ func TestDeadConnection(t *testing.T) {
 		},
 		"talks": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer ln.Close()
-			var requests atomic.Int64
-			spoiled := make(chan struct{}, 3)
-			next := make(chan struct{})
-			go func() {
-				for {
-					c, err := ln.Accept()
-					if err != nil {
-						return
-					}
-					r, err := http.ReadRequest(bufio.NewReader(c))
-					if err != nil {
-						continue
-					}
-					_, _ = io.Copy(io.Discard, r.Body)
-					requests.Add(1)
-					_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
-					<-next
-					spoil(c)
-					spoiled <- struct{}{}
-				}
-			}()
-			s := &server{Server: &httptest.Server{Listener: ln}, Transport: &http1.Transport{MaxHeaderBytes: headerBytes, MaxIdle: 8, MaxIdlePerHost: 4}}
-			s.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-				s.dials.Add(1)
-				return (&net.Dialer{}).DialContext(ctx, network, address)
-			}
-			for i := range int64(3) {
-				status, _, err := s.post(t, true)
-				if err != nil || status != http.StatusNoContent {
-					t.Fatalf("%d, %v", status, err)
-				}
-				if s.dials.Load() != i+1 || requests.Load() != i+1 {
-					t.Errorf("%d connections and %d requests, want %d", s.dials.Load(), requests.Load(), i+1)
-				}
-				next <- struct{}{}
-				<-spoiled
-			}
-		})
+		testDead(t, name, spoil, func(c net.Conn) net.Conn { return c })
+		testDead(t, name+", no socket", spoil, func(c net.Conn) net.Conn { return struct{ net.Conn }{c} })
 	}
+}
+
+func testDead(t *testing.T, name string, spoil func(net.Conn), wrap func(net.Conn) net.Conn) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		var requests atomic.Int64
+		spoiled := make(chan struct{}, 3)
+		next := make(chan struct{})
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				r, err := http.ReadRequest(bufio.NewReader(c))
+				if err != nil {
+					continue
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				requests.Add(1)
+				_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
+				<-next
+				spoil(c)
+				spoiled <- struct{}{}
+			}
+		}()
+		s := &server{Server: &httptest.Server{Listener: ln}, Transport: &http1.Transport{MaxHeaderBytes: headerBytes, MaxIdle: 8, MaxIdlePerHost: 4}}
+		s.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			s.dials.Add(1)
+			c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return wrap(c), nil
+		}
+		for i := range int64(3) {
+			status, _, err := s.post(t, true)
+			if err != nil || status != http.StatusNoContent {
+				t.Fatalf("%d, %v", status, err)
+			}
+			if s.dials.Load() != i+1 || requests.Load() != i+1 {
+				t.Errorf("%d connections and %d requests, want %d", s.dials.Load(), requests.Load(), i+1)
+			}
+			next <- struct{}{}
+			<-spoiled
+		}
+	})
 }
 
 // TestHTTP2: a server that would speak HTTP/2 is not spoken to, and not asked
@@ -215,15 +225,32 @@ func TestHTTP2(t *testing.T) {
 	s.want(t, 1, 1)
 }
 
+// counted counts those that are open.
+type counted struct {
+	net.Conn
+	open *atomic.Int64
+}
+
+func (c counted) Close() error { c.open.Add(-1); return c.Conn.Close() }
+
 // TestHandshake: what goes wrong there is told apart.
 func TestHandshake(t *testing.T) {
 	t.Parallel()
 	s := serve(t, true, nil, func(http.ResponseWriter, *http.Request) {})
 	s.Transport.TLS = &tls.Config{} // without the server's root
+	var open atomic.Int64
+	s.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		open.Add(1)
+		return counted{c, &open}, err
+	}
 	if _, _, err := s.post(t, true); err == nil {
 		t.Error("a certificate that nobody vouches for")
 	} else if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
 		t.Error(err)
+	}
+	if open.Load() > 0 {
+		t.Error("left open")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		x := &http1.Transport{Handshake: time.Second, Dial: pipes(func(c net.Conn) { _, _ = io.Copy(io.Discard, c); c.Close() })}
@@ -302,6 +329,14 @@ func TestIdleIsBounded(t *testing.T) {
 		synctest.Wait()
 		if n := open.Load(); n != 0 {
 			t.Errorf("%d open after a minute", n)
+		}
+		for range 6 { // as many as may be idle, and one
+			burst(1, "a.example")
+			time.Sleep(2 * time.Minute)
+		}
+		burst(1, "a.example")
+		if n := open.Load(); n != 1 {
+			t.Errorf("%d idle, want 1 still", n)
 		}
 		burst(2, "a.example")
 		x.CloseIdleConnections()

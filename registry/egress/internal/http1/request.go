@@ -5,21 +5,39 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 )
 
 // buffers hold whole requests.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
+// maxKept bounds a buffer that is kept.
+const maxKept = 16 << 10
+
+// release keeps a buffer for another request, without what was in it: headers are
+// keys, too.
+func release(p *[]byte) {
+	clear(*p)
+	if cap(*p) <= maxKept {
+		buffers.Put(p)
+	}
+}
+
 const userAgent = "Go-http-client/1.1" // net/http's, of requests that have none
 
 // encode reads the body and puts the request together, as net/http would. The
-// caller gives the result back to buffers.
+// caller releases the result.
 func encode(r *http.Request) (*[]byte, error) {
 	defer r.Body.Close()
 	p, _ := buffers.Get().(*[]byte)
 	b := append((*p)[:0], "POST "...)
 	b = append(b, r.URL.RequestURI()...)
+	for _, c := range b[len("POST "):] {
+		if c <= ' ' || c == 0x7f {
+			return nil, errTarget
+		}
+	}
 	b = append(b, " HTTP/1.1\r\nHost: "...)
 	if r.Host != "" {
 		b = append(b, r.Host...)
@@ -32,11 +50,12 @@ func encode(r *http.Request) (*[]byte, error) {
 	}
 	ok := true
 	field := func(name string) {
-		for _, value := range r.Header[name] {
-			if name == "User-Agent" && value == "" {
+		ok = ok && validName(name)
+		for i, value := range r.Header[name] {
+			if name == "User-Agent" && (value == "" || i > 0) {
 				continue
 			}
-			ok = ok && validName(name) && validValue(value)
+			ok = ok && validValue(value)
 			b = append(b, name...)
 			b = append(b, ": "...)
 			b = append(b, value...)
@@ -59,7 +78,7 @@ func encode(r *http.Request) (*[]byte, error) {
 		field(name)
 	}
 	if *p = b; !ok {
-		buffers.Put(p)
+		release(p)
 		return nil, ErrHeader
 	}
 	b = append(b, "\r\n"...)
@@ -80,11 +99,46 @@ func encode(r *http.Request) (*[]byte, error) {
 			err = errLength
 		}
 	}
-	buffers.Put(p)
+	release(p)
 	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // as above
 		err = errLength
 	}
 	return nil, err
+}
+
+// transportsOwn are the headers about the connection or the body's length.
+var transportsOwn = [...]string{
+	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// plainHeader reports whether headers are short, and none is the transport's
+// own, however it is spelled: a map may hold any spelling.
+func plainHeader(h http.Header) bool {
+	size := 0
+	for name, values := range h {
+		for _, own := range transportsOwn {
+			if len(name) == len(own) && strings.EqualFold(name, own) {
+				return false
+			}
+		}
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+	return size <= MaxBody
+}
+
+// plainHost reports whether a host and port can be sent as they are: ASCII
+// without zone, and none that net/http would rewrite.
+func plainHost(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '.', c == '_', c == ':', c == '[', c == ']':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // token says of each byte whether a header's name may have it (RFC 9110, 5.6.2).

@@ -25,12 +25,12 @@ var (
 	ErrHandshake = errors.New("tls: handshake timeout")
 
 	errChanged = errors.New("http1: the server speaks HTTP/2 now")
-	errTarget  = errors.New("http1: a host or URL that may not be sent")
+	errTarget  = errors.New("http1: a URL that may not be sent")
 	errLength  = errors.New("http1: the body is not as long as ContentLength says")
 )
 
-// MaxBody is how long a request's body may be. A peer's window takes so much
-// though nobody reads, so that writing it does not wait.
+// MaxBody is how long a request's body may be, and its headers. A peer's window
+// takes so much though nobody reads, so that writing it does not wait.
 const MaxBody = 32 << 10
 
 // Transport keeps connections and sends requests on them. Dial and
@@ -73,16 +73,17 @@ const (
 )
 
 // Takes reports whether RoundTrip sends requests such as this one: a POST with a
-// short body and nothing out of the ordinary.
+// short body that is in memory, so that reading it does not wait, and nothing out
+// of the ordinary.
 func (t *Transport) Takes(r *http.Request) bool {
-	if !supported || r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody || r.ContentLength <= 0 || r.ContentLength > MaxBody ||
-		r.Close || len(r.TransferEncoding) > 0 || r.Trailer != nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" {
+	if !supported || r.Method != http.MethodPost || r.Body == nil || r.GetBody == nil || r.ContentLength <= 0 || r.ContentLength > MaxBody ||
+		r.Close || len(r.TransferEncoding) > 0 || r.Trailer != nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" ||
+		r.URL.Opaque != "" || r.URL.Hostname() == "" || !plainHost(r.URL.Host) || !plainHost(r.Host) ||
+		r.Cancel != nil { //nolint:staticcheck // deprecated, and still heeded by net/http
 		return false
 	}
-	for _, name := range [...]string{"Connection", "Content-Length", "Expect", "Host", "Trailer", "Transfer-Encoding", "Upgrade"} {
-		if _, has := r.Header[name]; has {
-			return false
-		}
+	if !plainHeader(r.Header) {
+		return false
 	}
 	if httptrace.ContextClientTrace(r.Context()) != nil {
 		return false
@@ -137,10 +138,8 @@ func (t *Transport) RoundTrip(r *http.Request, end time.Time) (*http.Response, e
 
 // connection is an idle one that is open still, or a new one.
 func (t *Transport) connection(r *http.Request, end time.Time) (_ *conn, used bool, err error) {
-	ctx, cancel := context.WithDeadline(r.Context(), end)
-	defer cancel()
-	if ctx.Err() != nil {
-		return nil, false, context.Cause(ctx)
+	if r.Context().Err() != nil {
+		return nil, false, context.Cause(r.Context())
 	}
 	h := host{r.URL.Scheme, r.URL.Host}
 	for c := t.get(h); c != nil; c = t.get(h) {
@@ -149,6 +148,8 @@ func (t *Transport) connection(r *http.Request, end time.Time) (_ *conn, used bo
 		}
 		c.drop()
 	}
+	ctx, cancel := context.WithDeadline(r.Context(), end)
+	defer cancel()
 	h.host = strings.Clone(h.host) // kept for longer than the URL
 	c, err := t.dial(ctx, h, r.URL)
 	if err == nil {
@@ -196,7 +197,7 @@ func (t *Transport) dial(ctx context.Context, h host, u *url.URL) (*conn, error)
 	}
 	state := secured.ConnectionState()
 	if state.NegotiatedProtocol == "h2" {
-		_ = secured.Close()
+		_ = plain.Close()
 		t.choseHTTP2(h)
 		return nil, ErrHTTP2
 	}
