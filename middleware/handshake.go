@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+
+	"github.com/ringback-go/ringback/internal/consent"
 )
 
 // The fields of the CloudEvents web-hook handshake.
@@ -14,11 +16,6 @@ const (
 	requestRate   = "Webhook-Request-Rate"
 	allowedOrigin = "Webhook-Allowed-Origin"
 	allowedRate   = "Webhook-Allowed-Rate"
-)
-
-const (
-	maxOrigin = 253       // a DNS name
-	maxRate   = 9_999_999 // requests in a minute
 )
 
 // Grant is the answer of a [Handshake].
@@ -65,12 +62,12 @@ func (g Handshake) Asked(r *http.Request) bool {
 // [ErrOrigin] or [ErrHandshake].
 func (g Handshake) Check(r *http.Request) (Grant, error) {
 	origins, rates := r.Header[requestOrigin], r.Header[requestRate]
-	if len(origins) != 1 || len(rates) > 1 || !originText(origins[0]) {
+	if len(origins) != 1 || len(rates) > 1 || !consent.Origin(origins[0]) {
 		return Grant{}, &Error{Err: ErrHandshake}
 	}
 	grant := Grant{Origin: origins[0], Rate: g.Rate}
 	if len(rates) == 1 {
-		asked, ok := positive(rates[0])
+		asked, ok := consent.Rate(rates[0])
 		if !ok {
 			return Grant{}, &Error{Err: ErrHandshake}
 		}
@@ -84,32 +81,6 @@ func (g Handshake) Check(r *http.Request) (Grant, error) {
 	return grant, nil
 }
 
-// originText reports whether s could be a DNS expression.
-func originText(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' || s[i] == ',' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= maxOrigin
-}
-
-// positive reads a number greater than zero, in digits alone; more than
-// maxRate counts as that.
-func positive(s string) (int, bool) {
-	n := 0
-	if s == "" || s[0] == '0' || len(s) > 20 {
-		return 0, false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-		n = min(n*10+int(s[i]-'0'), maxRate)
-	}
-	return n, true
-}
-
 // Handler returns the gate in front of next. It panics when next is nil, when
 // Origins are none or no names, when the Rate is negative, and when the order
 // is wrong.
@@ -118,12 +89,12 @@ func (g Handshake) Handler(next http.Handler) http.Handler {
 		panic("middleware: Handshake: no Origins, list the senders by the name that each gives itself")
 	}
 	for _, o := range g.Origins {
-		if !originText(o) || o == "*" {
+		if !consent.Origin(o) || o == "*" {
 			panic(fmt.Sprintf("middleware: Handshake: the origin %q is no name, write it as the sender does", o))
 		}
 	}
-	if g.Rate < 0 || g.Rate > maxRate {
-		panic(fmt.Sprintf("middleware: Handshake: the Rate is %d, set it from 1 to %d, or to 0 for any number", g.Rate, maxRate))
+	if g.Rate < 0 || g.Rate > consent.MaxRate {
+		panic(fmt.Sprintf("middleware: Handshake: the Rate is %d, set it from 1 to %d, or to 0 for any number", g.Rate, consent.MaxRate))
 	}
 	g.Origins = slices.Clone(g.Origins)
 	return wire("Handshake", rankFront, next, func(w http.ResponseWriter, r *http.Request) {

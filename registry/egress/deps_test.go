@@ -16,6 +16,7 @@ func TestDependencies(t *testing.T) {
 	allowed := map[string]bool{
 		"code.dny.dev/ssrf": true, "github.com/ringback-go/ringback/registry/egress": true, "github.com/ringback-go/ringback/internal/version": true,
 		"github.com/ringback-go/ringback/registry/internal/keypair": true, "github.com/ringback-go/ringback/registry/egress/internal/http1": true,
+		"github.com/ringback-go/ringback/internal/consent": true,
 	}
 	found := strings.Fields(string(out))
 	if len(found) != len(allowed) {

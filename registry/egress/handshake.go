@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/ringback-go/ringback/internal/consent"
 )
 
 // The fields of the handshake, as net/http spells them.
@@ -13,11 +15,6 @@ const (
 	requestRate   = "Webhook-Request-Rate"
 	allowedOrigin = "Webhook-Allowed-Origin"
 	allowedRate   = "Webhook-Allowed-Rate"
-)
-
-const (
-	maxOrigin = 253       // a DNS name
-	maxRate   = 9_999_999 // requests in a minute; more counts as that
 )
 
 // Handshake is a [Prover] that asks for consent as the CloudEvents web hooks do (HTTP 1.1 Web Hooks for
@@ -40,8 +37,8 @@ type Handshake struct {
 // answer that is no consent or names no readable rate, and [ErrConfig] for a Handshake that cannot
 // ask.
 func (p Handshake) Prove(ctx context.Context, rawURL string) (Proof, error) {
-	if !originText(p.Origin) || p.Origin == "*" || p.Rate < 0 || p.Rate > maxRate {
-		return Proof{}, fmt.Errorf("%w: Handshake.Origin takes a DNS name, Rate 0 to %d", ErrConfig, maxRate)
+	if !consent.Origin(p.Origin) || p.Origin == "*" || p.Rate < 0 || p.Rate > consent.MaxRate {
+		return Proof{}, fmt.Errorf("%w: Handshake.Origin takes a DNS name, Rate 0 to %d", ErrConfig, consent.MaxRate)
 	}
 	u, err := checked(p.Client, rawURL)
 	if err != nil {
@@ -75,7 +72,7 @@ func (p Handshake) granted(response *http.Response) (perMinute int, err error) {
 	if len(rates) == 0 || len(rates) == 1 && rates[0] == "*" {
 		return p.Rate, nil
 	}
-	allowed, ok := positive(rates[0])
+	allowed, ok := consent.Rate(rates[0])
 	if len(rates) > 1 || !ok {
 		return 0, fmt.Errorf("%w: not a rate", ErrProbe)
 	}
@@ -83,29 +80,4 @@ func (p Handshake) granted(response *http.Response) (perMinute int, err error) {
 		allowed = min(allowed, p.Rate)
 	}
 	return allowed, nil
-}
-
-// originText reports whether s could be a DNS expression.
-func originText(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' || s[i] == ',' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= maxOrigin
-}
-
-// positive reads a number greater than zero, in digits alone.
-func positive(s string) (int, bool) {
-	n := 0
-	if s == "" || s[0] == '0' || len(s) > 20 {
-		return 0, false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-		n = min(n*10+int(s[i]-'0'), maxRate)
-	}
-	return n, true
 }
