@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +75,13 @@ type Config struct {
 	// for long the idle connections are closed when another one comes. Zero: 256.
 	MaxIdentities int
 
+	// Proxy, when not nil, is the egress proxy (http://host:port) that everything goes through; the
+	// environment's is never used. URLs are judged as ever, literal addresses and ports included. But names are
+	// not looked up here, and the guard sees the proxy's address alone: the proxy itself must refuse, for
+	// each connection and after it resolved the name, every address that [Policy.CheckAddr] refuses, and must
+	// not follow redirects or retry. [Client.Resolve] then judges the URL alone.
+	Proxy *url.URL
+
 	// HTTP1Only offers no HTTP/2.
 	HTTP1Only bool
 }
@@ -89,6 +97,7 @@ type Client struct {
 	transport  *http.Transport  // of requests without an identity
 	direct     *http1.Transport // of most of them; may be nil
 	identities identities
+	unresolved bool // names are the proxy's to look up
 	urls       recent[string, URL]
 	hosts      recent[endpoint, struct{}]
 }
@@ -104,6 +113,9 @@ func New(config Config) (*Client, error) {
 	if config.Timeout < 0 || config.MaxIdleConns < 0 || config.MaxIdleConnsPerHost < 0 ||
 		config.MaxConnsPerHost < 0 || config.MaxIdentities < 0 {
 		return nil, fmt.Errorf("%w: negative bound", ErrConfig)
+	}
+	if err := checkProxy(config.Proxy); err != nil {
+		return nil, err
 	}
 	roots := config.RootCAs
 	if roots != nil {
@@ -123,6 +135,7 @@ func New(config Config) (*Client, error) {
 		hosts:     recent[endpoint, struct{}]{half: cachedURLs / 2},
 	}
 	c.dialer = newDialer(&c.policy, config.Resolver, config.DialContext)
+	c.dialer.proxied, c.unresolved = config.DialContext, config.Proxy != nil
 	c.transport = c.newTransport(&config, &tls.Config{
 		MinVersion: tls.VersionTLS12, RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(256),
 		GetClientCertificate: certificate(nil),
@@ -145,7 +158,7 @@ func New(config Config) (*Client, error) {
 // newTransport makes what all connections of a kind come from.
 func (c *Client) newTransport(config *Config, t *tls.Config) *http.Transport {
 	transport := &http.Transport{
-		Proxy:                  nil, // never the environment's: the guard would judge the proxy's address
+		Proxy:                  nil, // never the environment's
 		DialContext:            c.dialer.DialContext,
 		TLSHandshakeTimeout:    handshakeTimeout, // headers and body are bounded by the deadline that Do sets
 		ExpectContinueTimeout:  time.Second,
@@ -167,6 +180,9 @@ func (c *Client) newTransport(config *Config, t *tls.Config) *http.Transport {
 			MaxDecoderHeaderTableSize: 4 << 10,
 			MaxReadFrameSize:          16 << 10,
 		},
+	}
+	if config.Proxy != nil {
+		c.useProxy(transport, config.Proxy)
 	}
 	if config.HTTP1Only {
 		transport.Protocols = new(http.Protocols)

@@ -25,6 +25,7 @@ type dialer struct {
 	policy   *Policy
 	resolver Resolver
 	connect  func(ctx context.Context, network, address string) (net.Conn, error)
+	proxied  func(ctx context.Context, network, address string) (net.Conn, error) // to a proxy; nil is a net.Dialer
 }
 
 func newDialer(policy *Policy, resolver Resolver, connect func(context.Context, string, string) (net.Conn, error)) *dialer {
@@ -69,6 +70,16 @@ type pinned struct {
 
 type pinnedKey struct{}
 
+// countDial bounds the connections of an attempt. net/http repeats a request that an HTTP/2 endpoint says it
+// did not process, on a new connection and without an end: GOAWAY is answered by hundreds of handshakes
+// a second.
+func countDial(ctx context.Context) error {
+	if attempt, ok := ctx.Value(askedKey{}).(*askedFor); ok && attempt.dials.Add(1) > maxDials {
+		return errRedialed
+	}
+	return nil
+}
+
 // DialContext connects to a host and port as http.Transport gives them.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if network != "tcp" && network != "tcp4" && network != "tcp6" {
@@ -79,10 +90,8 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil || !ok {
 		return nil, refuse(ReasonPort, "not a host and port")
 	}
-	// net/http repeats a request that an HTTP/2 endpoint says it did not process, on a new connection and
-	// without an end: GOAWAY is answered by hundreds of handshakes a second.
-	if attempt, ok := ctx.Value(askedKey{}).(*askedFor); ok && attempt.dials.Add(1) > maxDials {
-		return nil, errRedialed
+	if err := countDial(ctx); err != nil {
+		return nil, err
 	}
 	// The transport dials on after its request was given up, so the time-out has to be here.
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)

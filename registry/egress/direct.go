@@ -13,7 +13,7 @@ import (
 // newDirect makes what sends ordinary callbacks in the caller's goroutine, nil if
 // the configuration asks for what only net/http can do.
 func (c *Client) newDirect(config *Config, t *tls.Config) *http1.Transport {
-	if config.MaxConnsPerHost > 0 { // requests would have to wait for each other
+	if config.MaxConnsPerHost > 0 || config.Proxy != nil { // requests would have to wait for each other, or to be spelled otherwise
 		return nil
 	}
 	return &http1.Transport{

@@ -39,13 +39,22 @@
 //   - No byte goes to an address that [Policy.CheckAddr] refuses: addresses are judged after
 //     resolution, unmapped and without zone, once before the dial and once more on the socket.
 //   - Look-ups are absolute: the machine's search list never turns a public name into an inside one.
-//   - No proxy is used, whatever the environment says; no redirect is followed; no cookie, no
-//     credentials are sent; Idempotency-Key is never sent.
+//   - No proxy is used but [Config.Proxy], whatever the environment says; no redirect is followed; no
+//     cookie, no credentials are sent; Idempotency-Key is never sent.
 //   - A client certificate is sent for the endpoint of its [Identity] only, and a connection made with
 //     one serves no other endpoint. TLS is of version 1.2 at least, and certificates are always verified.
 //   - Connection (10 s), TLS handshake (5 s), answer's header and whole attempt (15 s) have
 //     time-outs; answer headers are at most 16 KiB; nothing is inflated.
 //   - Error texts hold no URL, no query, no answer bytes and no address of the resolver.
+//
+// # Behind a proxy
+//
+// Where the only way out is an egress proxy, [Config.Proxy] names it. The guard then judges the URL and
+// literal addresses, and nothing else: what a name leads to is for the proxy to find out and to refuse. It
+// must resolve each name once, judge that very address, for each connection, and refuse what
+// [Policy.CheckAddr] refuses: loopback, link-local and metadata, private, shared and reserved blocks of
+// IPv4 and IPv6, and addresses that embed one of them. Without a proxy, filter below the network as a
+// second layer.
 //
 // # Final and passing failures
 //
@@ -60,7 +69,5 @@
 // # Not here, because
 //
 // Retrying, judging an answer and limits per endpoint belong to package delivery, which knows
-// the schedule. A filtering egress proxy is not offered: the dialed address would be the
-// proxy's and the guard would see nothing; run one as a second layer below the network instead.
-// Length limits in characters are the dialects' ([Characters] counts for them).
+// the schedule. Length limits in characters are the dialects' ([Characters] counts for them).
 package egress

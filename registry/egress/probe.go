@@ -26,7 +26,7 @@ func (c *Client) Resolve(ctx context.Context, rawURL string) error {
 }
 
 func (c *Client) resolveAll(ctx context.Context, u URL) ([]netip.Addr, error) {
-	if u.literal.IsValid() {
+	if u.literal.IsValid() || c.unresolved {
 		return nil, nil
 	}
 	addrs, err := c.dialer.lookup(ctx, u.host)
