@@ -51,6 +51,10 @@ type Config struct {
 	// A shorter deadline of the request's context wins.
 	Timeout time.Duration
 
+	// HeaderTimeout bounds the wait for the head of an answer, from when the request is written. Zero: Timeout
+	// is the bound.
+	HeaderTimeout time.Duration
+
 	// UserAgent is sent by Probe; requests given to Do bring their own. Empty: "ringback/" and the version.
 	UserAgent string
 
@@ -110,7 +114,7 @@ func New(config Config) (*Client, error) {
 	if err := config.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if config.Timeout < 0 || config.MaxIdleConns < 0 || config.MaxIdleConnsPerHost < 0 ||
+	if config.Timeout < 0 || config.HeaderTimeout < 0 || config.MaxIdleConns < 0 || config.MaxIdleConnsPerHost < 0 ||
 		config.MaxConnsPerHost < 0 || config.MaxIdentities < 0 {
 		return nil, fmt.Errorf("%w: negative bound", ErrConfig)
 	}
@@ -161,6 +165,7 @@ func (c *Client) newTransport(config *Config, t *tls.Config) *http.Transport {
 		Proxy:                  nil, // never the environment's
 		DialContext:            c.dialer.DialContext,
 		TLSHandshakeTimeout:    handshakeTimeout, // headers and body are bounded by the deadline that Do sets
+		ResponseHeaderTimeout:  config.HeaderTimeout,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,

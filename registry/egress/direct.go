@@ -17,7 +17,7 @@ func (c *Client) newDirect(config *Config, t *tls.Config) *http1.Transport {
 		return nil
 	}
 	return &http1.Transport{
-		Dial: c.dialer.DialContext, TLS: t, NoHTTP2: config.HTTP1Only, Handshake: handshakeTimeout, Idle: idleTimeout,
+		Dial: c.dialer.DialContext, TLS: t, NoHTTP2: config.HTTP1Only, Handshake: handshakeTimeout, Head: config.HeaderTimeout, Idle: idleTimeout,
 		MaxIdle: orDefault(config.MaxIdleConns, 1024), MaxIdlePerHost: orDefault(config.MaxIdleConnsPerHost, 64), MaxHeaderBytes: maxHeaderBytes,
 	}
 }

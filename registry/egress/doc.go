@@ -43,8 +43,8 @@
 //     cookie, no credentials are sent; Idempotency-Key is never sent.
 //   - A client certificate is sent for the endpoint of its [Identity] only, and a connection made with
 //     one serves no other endpoint. TLS is of version 1.2 at least, and certificates are always verified.
-//   - Connection (10 s), TLS handshake (5 s), answer's header and whole attempt (15 s) have
-//     time-outs; answer headers are at most 16 KiB; nothing is inflated.
+//   - Connection (10 s), TLS handshake (5 s), answer's head ([Config.HeaderTimeout]) and whole attempt
+//     (15 s) have time-outs; answer headers are at most 16 KiB; nothing is inflated.
 //   - Error texts hold no URL, no query, no answer bytes and no address of the resolver.
 //
 // # Behind a proxy

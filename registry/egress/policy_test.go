@@ -172,6 +172,7 @@ func TestNewRefusesConfig(t *testing.T) {
 		"mapped prefix":       {Policy: egress.Policy{DenyNetworks: prefixes("::ffff:8.8.8.0/120")}},
 		"port 0":              {Policy: egress.Policy{AllowPorts: []uint16{0}}},
 		"negative time-out":   {Timeout: -1},
+		"negative head":       {HeaderTimeout: -1},
 		"negative connection": {MaxConnsPerHost: -1},
 	} {
 		if client, err := egress.New(config); client != nil || !errors.Is(err, egress.ErrConfig) {

@@ -84,7 +84,7 @@ func (c *conn) listen(until, end time.Time) bool {
 
 // exchange sends a request and reads the head of its answer. sent is false if no
 // byte of it was taken, and the fault is the connection's.
-func (c *conn) exchange(r *http.Request, text []byte) (_ *http.Response, sent bool, err error) {
+func (c *conn) exchange(r *http.Request, text []byte, end time.Time) (_ *http.Response, sent bool, err error) {
 	ctx := r.Context()
 	c.stop = nil
 	if ctx.Done() != nil {
@@ -93,7 +93,7 @@ func (c *conn) exchange(r *http.Request, text []byte) (_ *http.Response, sent bo
 	n, err := c.Write(text)
 	var response *http.Response
 	if err == nil {
-		response, err = c.answer(r)
+		response, err = c.head(r, end)
 	}
 	if err != nil {
 		c.end(false)
@@ -115,6 +115,31 @@ func (c *conn) exchange(r *http.Request, text []byte) (_ *http.Response, sent bo
 }
 
 func (c *conn) interrupt() { _ = c.SetDeadline(past) } // fails for one that is closed
+
+// head is answer, within its own time. An interruption meanwhile is not undone.
+func (c *conn) head(r *http.Request, end time.Time) (*http.Response, error) {
+	first := time.Now().Add(c.of.Head)
+	if c.of.Head <= 0 || !first.Before(end) {
+		return c.answer(r)
+	}
+	if err := c.SetReadDeadline(first); err != nil {
+		return nil, err
+	}
+	if r.Context().Err() != nil {
+		return nil, context.Cause(r.Context())
+	}
+	response, err := c.answer(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.SetReadDeadline(end); err != nil {
+		return nil, err
+	}
+	if r.Context().Err() != nil {
+		return nil, context.Cause(r.Context())
+	}
+	return response, nil
+}
 
 // answer reads heads until one is final.
 func (c *conn) answer(r *http.Request) (*http.Response, error) {

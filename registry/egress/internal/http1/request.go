@@ -100,7 +100,7 @@ func encode(r *http.Request) (*[]byte, error) {
 		}
 	}
 	release(p)
-	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // as above
+	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // as readers have it
 		err = errLength
 	}
 	return nil, err

@@ -46,6 +46,9 @@ type Transport struct {
 	NoHTTP2 bool
 	// Handshake bounds TLS handshakes; 0 is no bound but the request's.
 	Handshake time.Duration
+	// Head bounds the wait for an answer's head, from when the request is written;
+	// 0 is no bound but the request's.
+	Head time.Duration
 	// Idle is how long an idle connection is kept; 0 is 90 s.
 	Idle time.Duration
 	// MaxIdle bounds the idle connections, MaxIdlePerHost those of one host and
@@ -128,7 +131,7 @@ func (t *Transport) RoundTrip(r *http.Request, end time.Time) (*http.Response, e
 			}
 			defer release(text)
 		}
-		response, sent, err := c.exchange(r, *text)
+		response, sent, err := c.exchange(r, *text, end)
 		if used && !sent {
 			continue // it is dead, and nobody saw a byte of the request
 		}
