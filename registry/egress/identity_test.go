@@ -155,7 +155,7 @@ func TestCertificateGoesToItsEndpointOnly(t *testing.T) {
 				}
 			}
 			var wg sync.WaitGroup
-			for range 8 {
+			for range 3 {
 				for _, c := range cases {
 					wg.Go(func() {
 						if got, err := as(t.Context(), t, client, c.identity, v.URL); got != c.want || err != nil {
