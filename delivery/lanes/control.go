@@ -210,13 +210,17 @@ func (o *laneOp) revert(s *Store, b *Batch) {
 // turn between the steps.
 const killRows = 2000
 
-// kill makes dead what the backend holds of a closed lane, step by step.
+// kill makes dead what the backend holds of a closed lane, step by step. A lane
+// that leaves meanwhile is for its next owner to kill: ErrElsewhere.
 func (s *Store) kill(ctx context.Context, name string) error {
 	for {
 		o := &killOp{name: name}
 		o.rows, o.alone, o.sole = killRows, true, true
 		if err := s.commit(ctx, o); err != nil {
 			return err
+		}
+		if o.elsewhere {
+			return ErrElsewhere
 		}
 		if o.kill == nil || o.kill.Killed < killRows {
 			return nil
@@ -229,10 +233,15 @@ type killOp struct {
 	name  string
 	kill  *Kill
 	taken []*Settle
+
+	elsewhere bool
 }
 
 func (o *killOp) build(s *Store, b *Batch) {
 	o.kill, o.taken = nil, nil
+	if o.elsewhere = !s.owns(o.name); o.elsewhere {
+		return
+	}
 	l := s.lanes[o.name]
 	if l == nil || l.mode != delivery.LaneClosed {
 		return // opened again meanwhile

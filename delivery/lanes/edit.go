@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -26,7 +27,7 @@ func (s *Store) RetryNow(ctx context.Context, now time.Time, ids ...string) erro
 		return err
 	}
 	for name := range o.closed {
-		if err := s.kill(ctx, name); err != nil {
+		if err := s.kill(ctx, name); err != nil && !errors.Is(err, ErrElsewhere) { // who gains the lane kills
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -149,7 +150,7 @@ func (s *Store) killClosed(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	for _, name := range names {
-		if err := s.kill(ctx, name); err != nil {
+		if err := s.kill(ctx, name); err != nil && !errors.Is(err, ErrElsewhere) {
 			return err
 		}
 	}
