@@ -137,13 +137,13 @@ func (r *reader) own(ids []int16, come bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.whole = true
+	if come {
+		r.behind.Store(true) // before anybody sees that they are here
+	}
 	for _, id := range ids {
 		r.rows.owned[id].Store(true)
 		r.eras[id]++
-	}
-	r.whole = true
-	if come {
-		r.behind.Store(true)
 	}
 }
 

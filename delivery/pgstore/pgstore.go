@@ -156,8 +156,11 @@ func (s *Store) current() (*member, <-chan struct{}) {
 // Shards returns how many of the shards this process serves at this moment, and
 // how many there are in all.
 func (s *Store) Shards() (mine, all int) {
-	if m, _ := s.current(); m != nil && m.leases() {
+	if m, _ := s.current(); m != nil {
 		mine = len(m.rows.mine())
+		if !m.leases() { // as those came, or as its time ran out
+			mine = 0
+		}
 	}
 	return mine, shards
 }
