@@ -12,6 +12,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/ringback-go/ringback/internal/race"
 	"github.com/ringback-go/ringback/middleware"
 	"github.com/ringback-go/ringback/verify"
 )
@@ -129,6 +130,10 @@ func TestOverheadAllocations(t *testing.T) {
 	s := overheadSubjects(t)
 	allocs := func(name string) float64 { return testing.AllocsPerRun(500, s[name]) }
 	for name, most := range map[string]float64{"limit": 0, "appid+sign": 0, "standard": 2, "gates": 4 + allocs("bare")} {
+		if race.Enabled && name == "standard" {
+			t.Log("standard is not measured: the race detector empties its pool at random")
+			continue
+		}
 		if n := allocs(name); n > most {
 			t.Errorf("%s allocates %v times, want at most %v", name, n, most)
 		}

@@ -8,6 +8,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/ringback-go/ringback/internal/race"
 	"github.com/ringback-go/ringback/verify"
 )
 
@@ -56,7 +57,7 @@ func pooled(v verify.Verifier) bool {
 func TestAllocations(t *testing.T) {
 	ctx := t.Context()
 	for name, a := range accepted() {
-		if raceEnabled && pooled(a.v) {
+		if race.Enabled && pooled(a.v) {
 			t.Logf("%s is not measured: the race detector empties its pool at random", name)
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/dialect/standardwebhooks"
+	"github.com/ringback-go/ringback/internal/race"
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/verify"
 )
@@ -251,7 +252,7 @@ func TestRequestAllocs(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if got-plain > 5 && !raceEnabled {
+	if got-plain > 5 && !race.Enabled {
 		t.Errorf("%v allocations beside the %v of a request", got-plain, plain)
 	}
 	t.Logf("%v allocations, %v of them for the plain request", got, plain)

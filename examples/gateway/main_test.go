@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/internal/pgtest"
+	"github.com/ringback-go/ringback/internal/race"
 )
 
 var (
@@ -53,7 +54,7 @@ func withGateway(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "gateway")
 	args := []string{"build", "-o", binary}
-	if raceBuild {
+	if race.Enabled { // built as the test is
 		args = append(args, "-race")
 	}
 	build := exec.Command("go", append(args, ".")...)

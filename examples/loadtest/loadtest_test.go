@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	main "github.com/ringback-go/ringback/examples/loadtest"
+	"github.com/ringback-go/ringback/internal/race"
 )
 
 // TestMain lets the program's children be children: they are this binary, too.
@@ -39,6 +40,10 @@ func loadtest(t *testing.T, args ...string) (stdout, stderr string, err error) {
 }
 
 func TestEveryRow(t *testing.T) { //nolint:paralleltest // it measures
+	events := "300"
+	if race.Enabled {
+		events = "60" // each costs ten times as much
+	}
 	stdout, stderr, err := loadtest(t, "-rows", everyRow, "-events", events, "-rounds", "1", "-endpoints", "3", "-json")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)

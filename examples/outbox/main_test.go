@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ringback-go/ringback/internal/pgtest"
+	"github.com/ringback-go/ringback/internal/race"
 )
 
 var binary string // the built service
@@ -27,7 +28,7 @@ func withService(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "outbox")
 	args := []string{"build", "-o", binary}
-	if raceBuild {
+	if race.Enabled { // built as the test is
 		args = append(args, "-race")
 	}
 	build := exec.Command("go", append(args, ".")...)

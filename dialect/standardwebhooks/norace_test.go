@@ -1,5 +1,0 @@
-//go:build !race
-
-package standardwebhooks_test
-
-const raceEnabled = false

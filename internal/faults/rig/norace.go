@@ -1,5 +1,0 @@
-//go:build unix && !race
-
-package rig
-
-const race = false
