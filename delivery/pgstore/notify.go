@@ -166,7 +166,15 @@ func (m *member) hear(ctx context.Context) error {
 		defer cancel()
 		_ = conn.Close(closing) // it is not needed any more
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{m.bell.channel}.Sanitize()); err != nil {
+	// Asked again it tells whether the server is there, and pg_stat_activity goes
+	// on showing what the connection is for.
+	listen := func() error {
+		asking, cancel := context.WithTimeout(ctx, m.cfg.Expiry/2)
+		defer cancel()
+		_, err := conn.Exec(asking, "LISTEN "+pgx.Identifier{m.bell.channel}.Sanitize())
+		return err
+	}
+	if err := listen(); err != nil {
 		return err
 	}
 	m.wake(payloads[newsInbox]) // what was told before
@@ -181,10 +189,7 @@ func (m *member) hear(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case pgconn.Timeout(err): // or nobody is there any more
-			alive, cancel := context.WithTimeout(ctx, m.cfg.Expiry/2)
-			err := conn.Ping(alive)
-			cancel()
-			if err != nil {
+			if err := listen(); err != nil {
 				return err
 			}
 		default:
