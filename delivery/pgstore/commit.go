@@ -38,9 +38,14 @@ func (r *rows) commit(ctx context.Context, b *lanes.Batch) error {
 	if err != nil {
 		return err
 	}
-	c := &commit{rows: r, b: b, batch: batch}
+	c := &commit{rows: r, b: b, batch: batch, careful: again || r.careful.Add(-1) >= 0}
 	c.collect()
 	err = c.send(ctx)
+	if !c.careful && (violates(err, "23505", "delivery_id") || violates(err, "23505", "outcome_pkey")) { // nothing was stored
+		r.careful.Store(carefulBatches)
+		c.careful = true
+		err = c.send(ctx)
+	}
 	if again && violates(err, "23505", "tally_pkey") { // it went through the first time
 		err = c.recall(ctx)
 	}
@@ -66,6 +71,10 @@ func (r *rows) commit(ctx context.Context, b *lanes.Batch) error {
 	}
 	return nil
 }
+
+// carefulBatches is for how many batches it is asked of each row whether it is
+// there, once one was: who publishes a thing again may go on to.
+const carefulBatches = 100
 
 // violates reports whether the server refused a statement with a code, for a
 // constraint if one is named.
@@ -95,7 +104,8 @@ type commit struct {
 
 	b             *lanes.Batch
 	batch         int64
-	fresh, stored int // rows to append, and appended
+	careful       bool // some rows may be there
+	fresh, stored int  // rows to append, and appended
 
 	deliveries struct {
 		seq, due, expires []int64
@@ -254,9 +264,7 @@ func (c *commit) statements() *pgx.Batch {
 	if c.lenient || c.looks() {
 		q.Queue(c.sql.settings)
 	}
-	d, o := &c.deliveries, &c.outcomes
-	q.Queue(c.sql.store, c.engine, c.batch, d.seq, d.id, d.shard, d.lane, d.due, d.expires, d.data,
-		c.b.Now, o.seq, o.state, o.attempts, o.data, o.fresh, c.served()).QueryRow(func(row pgx.Row) error { return row.Scan(&c.stored) })
+	c.store(q)
 	if len(c.takes.id) > 0 {
 		q.Queue(c.sql.take, c.takes.xid, c.takes.id)
 	}
@@ -288,6 +296,22 @@ func (c *commit) statements() *pgx.Batch {
 			QueryRow(func(row pgx.Row) error { return row.Scan(&k.Killed) })
 	}
 	return q
+}
+
+// store appends rows and outcomes, by whose tally the batch is stored once.
+func (c *commit) store(q *pgx.Batch) {
+	d, o := &c.deliveries, &c.outcomes
+	args := []any{c.engine, c.batch, d.seq, d.id, d.shard, d.lane, d.due, d.expires, d.data, c.b.Now, o.seq, o.state, o.attempts, o.data}
+	if c.careful {
+		q.Queue(c.sql.store, append(args, o.fresh, c.served())...).QueryRow(func(row pgx.Row) error { return row.Scan(&c.stored) })
+		return
+	}
+	var ended [stateMarker + 1]int
+	for _, state := range o.state {
+		ended[state]++
+	}
+	c.stored = c.fresh
+	q.Queue(c.sql.storeNew, append(args, c.served(), c.fresh-len(o.state), ended[stateDelivered], ended[stateDead])...)
 }
 
 // served lists the shards of the rows to append.

@@ -43,6 +43,7 @@ type rows struct {
 	engine   int64
 	owned    [shards]atomic.Bool    // changed between commits only
 	low      atomic.Int64           // as of the last commit
+	careful  atomic.Int64           // batches to come of which some rows may be there
 	mu       sync.Mutex             // guards what follows: two batches are committed at a time
 	next     int64                  // seqs from here
 	end      int64                  // to here are this engine's to give

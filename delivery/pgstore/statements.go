@@ -2,9 +2,9 @@ package pgstore
 
 // statements are the texts with the schema's name filled in.
 type statements struct {
-	settings, store, attempts, wait, keyed, unwait, reveal, setLanes, dropLanes, kill, post, take string
-	queued, stored, hidden, heads, refill, block, leap                                            string
-	loadHeads, loadAhead, loadLanes                                                               string
+	settings, store, storeNew, attempts, wait, keyed, unwait, reveal, setLanes, dropLanes, kill, post, take string
+	queued, stored, hidden, heads, refill, block, leap                                                      string
+	loadHeads, loadAhead, loadLanes                                                                         string
 }
 
 func (s schema) statements() statements {
@@ -36,6 +36,18 @@ func (s schema) statements() statements {
 			SELECT (SELECT id FROM mine), $2, (SELECT count(*) FROM new) - (SELECT count(*) FROM ended),
 				(SELECT count(*) FROM ended WHERE state = 1), (SELECT count(*) FROM ended WHERE state = 2)
 			RETURNING (SELECT count(*) FROM new)`),
+		// The same of rows that are all new, as they nearly always are: it takes two
+		// thirds of the time, and fails where one is not.
+		storeNew: s.sql(`WITH mine AS (SELECT id FROM @.engine WHERE id = $1 AND NOT EXISTS (
+				SELECT FROM unnest($15::smallint[]) AS u (id) WHERE (SELECT s.engine FROM @.shard s WHERE s.id = u.id) IS DISTINCT FROM $1) FOR KEY SHARE),
+			new AS (
+				INSERT INTO @.delivery (seq, id, shard, lane, due, expires, data)
+				SELECT * FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])),
+			ended AS (
+				INSERT INTO @.outcome (seq, state, at, attempts, data)
+				SELECT o.seq, o.state, $10::bigint, o.attempts, o.data
+				FROM unnest($11::bigint[], $12::smallint[], $13::integer[], $14::bytea[]) AS o (seq, state, attempts, data))
+			INSERT INTO @.tally (engine, batch, pending, delivered, dead) VALUES ((SELECT id FROM mine), $2, $16, $17, $18)`),
 		attempts: s.sql(`INSERT INTO @.attempt (seq, number, data)
 			SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bytea[]) ON CONFLICT DO NOTHING`),
 		wait: s.sql(`INSERT INTO @.waiting (seq, shard, lane, key, retry, due, attempts, tries, expires, hidden)
