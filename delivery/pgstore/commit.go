@@ -39,9 +39,7 @@ func (r *rows) commit(ctx context.Context, b *lanes.Batch) error {
 		return err
 	}
 	c := &commit{rows: r, b: b, batch: batch, careful: again || r.careful.Add(-1) >= 0}
-	c.collect()
-	err = c.send(ctx)
-	if !c.careful && (violates(err, "23505", "delivery_id") || violates(err, "23505", "outcome_pkey")) { // nothing was stored
+	if err = c.send(ctx); !c.careful && (violates(err, "23505", "delivery_id") || violates(err, "23505", "outcome_pkey")) { // nothing was stored
 		r.careful.Store(carefulBatches)
 		c.careful = true
 		err = c.send(ctx)
@@ -105,6 +103,7 @@ type commit struct {
 	b             *lanes.Batch
 	batch         int64
 	careful       bool // some rows may be there
+	collected     bool // the batch is in columns
 	fresh, stored int  // rows to append, and appended
 
 	deliveries struct {
@@ -164,6 +163,7 @@ func (w *waiting) args() []any {
 
 // collect turns the batch into columns.
 func (c *commit) collect() {
+	c.collected = true
 	for _, a := range c.b.Append {
 		c.append(a)
 	}
@@ -244,6 +244,14 @@ func (c *commit) settle(st *lanes.Settle) {
 
 // send commits the batch. Edits need to look before they change something.
 func (c *commit) send(ctx context.Context) error {
+	if !c.careful && !c.lenient && quick(c.b) {
+		if sent, err := c.sendQuick(ctx, c.b, c.batch); sent {
+			return err
+		}
+	}
+	if !c.collected {
+		c.collect()
+	}
 	if len(c.b.Edit) == 0 {
 		return c.pool.SendBatch(ctx, c.statements()).Close()
 	}

@@ -25,6 +25,7 @@ type site struct {
 	schema string
 	cfg    pgstore.Config // of the processes to come
 	idle   bool           // they do not Run
+	tracer pgx.QueryTracer
 }
 
 func newSite(t *testing.T, url string, cfg lanes.Config) *site {
@@ -51,6 +52,7 @@ func (s *site) launch() *engine {
 	}
 	e := &engine{process: &process{schema: s.schema, ended: make(chan error, 1)}}
 	cfg.MaxConns = 8
+	cfg.ConnConfig.Tracer = s.tracer
 	cfg.PrepareConn = func(context.Context, *pgx.Conn) (bool, error) {
 		if gate := e.gate.Load(); gate != nil {
 			<-*gate
