@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -21,7 +22,10 @@ const DefaultSchema = "ringback"
 // Migrations returns the files that make the tables, for those who run them by a
 // tool of their own: in the order of their names, each in a transaction in which
 // the schema's name is first in search_path, and the table version (version
-// integer), with one row, then set to the file's number.
+// integer), with one row, then set to the file's number. A column least integer
+// beside it says from which version on programs can work with these tables; it is
+// set to what a file says in a line "-- least: N", else to the file's number, and
+// where it is missing only programs of this very version can.
 func Migrations() fs.FS {
 	sub, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -44,9 +48,8 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, name string) error {
 
 func migrate(ctx context.Context, pool *pgxpool.Pool, s schema) error {
 	files := migrationFiles()
-	var version int
-	if err := pool.QueryRow(ctx, s.sql(`SELECT version FROM @.version`)).Scan(&version); err == nil && version == len(files) {
-		return nil // whoever finds everything made needs no right to make it
+	if v, err := s.version(ctx, pool); err == nil && v.number >= len(files) {
+		return v.usable(len(files)) // whoever finds everything made needs no right to make it
 	}
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		for _, q := range []string{
@@ -54,19 +57,21 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, s schema) error {
 			`DO $$ BEGIN IF to_regnamespace('` + string(s) + `') IS NULL THEN CREATE SCHEMA ` + string(s) + `; END IF; END $$`,
 			`SET LOCAL search_path = ` + string(s),
 			`CREATE TABLE IF NOT EXISTS version (version integer NOT NULL)`,
+			`ALTER TABLE version ADD COLUMN IF NOT EXISTS least integer NOT NULL DEFAULT 0`,
 			`INSERT INTO version SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM version)`,
 		} {
 			if _, err := tx.Exec(ctx, q); err != nil {
 				return err
 			}
 		}
-		if err := tx.QueryRow(ctx, `SELECT version FROM version`).Scan(&version); err != nil {
+		v, err := s.version(ctx, tx)
+		if err != nil {
 			return err
 		}
-		if version > len(files) {
-			return newer(version, len(files))
+		if v.number >= len(files) { // another process was first
+			return v.usable(len(files))
 		}
-		for _, f := range files[version:] {
+		for _, f := range files[v.number:] {
 			text, err := fs.ReadFile(migrations, "migrations/"+f.Name())
 			if err != nil {
 				return err
@@ -75,10 +80,48 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, s schema) error {
 			if _, err := tx.Exec(ctx, string(text), pgx.QueryExecModeSimpleProtocol); err != nil {
 				return fmt.Errorf("%s: %w", f.Name(), err)
 			}
+			v.number++
+			if v.least, err = leastOf(text, v.number); err != nil {
+				return fmt.Errorf("%s: %w", f.Name(), err)
+			}
 		}
-		_, err := tx.Exec(ctx, `UPDATE version SET version = $1`, len(files))
+		_, err = tx.Exec(ctx, `UPDATE version SET version = $1, least = $2`, v.number, v.least)
 		return err
 	})
+}
+
+// tablesVersion is what the tables say of themselves: their version, and from
+// which one on programs can work with them.
+type tablesVersion struct{ number, least int }
+
+// version reads it, whether or not there is a column for least.
+func (s schema) version(ctx context.Context, q interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) (v tablesVersion, err error) {
+	err = q.QueryRow(ctx, s.sql(`SELECT version, coalesce((to_jsonb(v) ->> 'least')::integer, version) FROM @.version v`)).Scan(&v.number, &v.least)
+	return v, err
+}
+
+// usable refuses tables that a program cannot work with. Those of a newer one it
+// can, if that says so: while programs are replaced one after the other the older
+// ones start again, too, and a newer one may be taken back.
+func (v tablesVersion) usable(known int) error {
+	if v.number > known && v.least > known {
+		return fmt.Errorf("the schema has version %d, this program knows %d: use a newer one", v.number, known)
+	}
+	return nil
+}
+
+var leastLine = regexp.MustCompile(`(?m)^-- least: (\d+)$`)
+
+// leastOf is the least version of programs that can work with what a file makes.
+func leastOf(file []byte, number int) (int, error) {
+	found := leastLine.FindSubmatch(file)
+	if found == nil {
+		return number, nil
+	}
+	return strconv.Atoi(string(found[1]))
 }
 
 func migrationFiles() []fs.DirEntry {
@@ -87,10 +130,6 @@ func migrationFiles() []fs.DirEntry {
 		panic(err) // the folder is embedded
 	}
 	return files
-}
-
-func newer(version, known int) error {
-	return fmt.Errorf("the schema has version %d, this program knows %d: use a newer one", version, known)
 }
 
 var schemaName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)

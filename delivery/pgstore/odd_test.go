@@ -2,6 +2,8 @@ package pgstore_test
 
 import (
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -144,4 +146,40 @@ func TestMigrateWithoutRights(t *testing.T) {
 	store, err := pgstore.Open(t.Context(), pgstore.Config{Pool: limited, Schema: s.schema})
 	s.must(err)
 	s.must(store.Enqueue(t.Context(), time.Time{}, of("x", "l", "")))
+}
+
+// TestNewerTables: tables of a newer version are worked with if they say that
+// this version can, and are left alone in any case.
+func TestNewerTables(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Glob(pgstore.Migrations(), "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := len(files)
+	for name, tt := range map[string]struct {
+		change  string
+		refused bool
+	}{
+		"this version will do":   {fmt.Sprintf(`UPDATE @.version SET version = %d, least = %d`, known+1, known), false},
+		"an older one will do":   {fmt.Sprintf(`UPDATE @.version SET version = %d, least = 1`, known+5), false},
+		"a newer one is needed":  {fmt.Sprintf(`UPDATE @.version SET version = %d, least = %[1]d`, known+1), true},
+		"made by a tool, as new": {`ALTER TABLE @.version DROP COLUMN least`, false},
+		"made by a newer tool": {
+			fmt.Sprintf(`DO $$ BEGIN ALTER TABLE @.version DROP COLUMN least; UPDATE @.version SET version = %d; END $$`, known+1), true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, pgtest.New(t).Database(t), lanes.Config{})
+			pool := s.pool(s.url)
+			s.exec(pool, tt.change)
+			_, opened := pgstore.Open(t.Context(), pgstore.Config{Pool: pool, Schema: s.schema, NoListen: true, Logger: slog.New(slog.DiscardHandler)})
+			for what, err := range map[string]error{"Migrate": pgstore.Migrate(t.Context(), pool, s.schema), "Open": opened} {
+				if refused := err != nil && strings.Contains(err.Error(), "use a newer one"); refused != tt.refused || err != nil && !refused {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		})
+	}
 }

@@ -105,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 // check refuses servers and schemas that this program cannot use.
 func (s *Store) check(ctx context.Context) error {
-	var server, version int
+	var server int
 	var now time.Time
 	err := s.cfg.Pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::integer,
 		current_setting('synchronous_commit') = 'off', clock_timestamp()`).Scan(&server, &s.lenient, &now)
@@ -116,16 +116,15 @@ func (s *Store) check(ctx context.Context) error {
 	if server < 140000 {
 		return fmt.Errorf("PostgreSQL 14 or newer is needed, this is %d", server/10000)
 	}
-	err = s.cfg.Pool.QueryRow(ctx, s.schema.sql(`SELECT version FROM @.version`)).Scan(&version)
-	switch known := len(migrationFiles()); {
-	case violates(err, "42P01", ""), errors.Is(err, pgx.ErrNoRows), err == nil && version < known:
+	v, err := s.schema.version(ctx, s.cfg.Pool)
+	known := len(migrationFiles())
+	switch {
+	case violates(err, "42P01", ""), errors.Is(err, pgx.ErrNoRows), err == nil && v.number < known:
 		return fmt.Errorf("the tables in schema %s are not up to date: call pgstore.Migrate", s.schema)
 	case err != nil:
 		return err
-	case version > known:
-		return newer(version, known)
 	}
-	return nil
+	return v.usable(known)
 }
 
 // clock returns now, or the database's time where it is zero, as far as this

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,9 +88,14 @@ func (s *scene) observe(t *testing.T, url string) {
 // start starts n engines as processes of their own.
 func (s *scene) start(t *testing.T, n int) {
 	t.Helper()
+	s.startProgram(t, n, os.Args[0])
+}
+
+func (s *scene) startProgram(t *testing.T, n int, program string) {
+	t.Helper()
 	first := len(s.procs)
 	for range n {
-		s.procs = append(s.procs, rig.Start(t, "member", s.spec))
+		s.procs = append(s.procs, rig.StartProgram(t, program, "member", s.spec))
 	}
 	for _, p := range s.procs[first:] {
 		p.Await(t, "ready")

@@ -101,11 +101,17 @@ type Process struct {
 // Start starts a process, which the test's end kills.
 func Start(tb testing.TB, role string, spec any) *Process {
 	tb.Helper()
+	return StartProgram(tb, os.Args[0], role, spec)
+}
+
+// StartProgram is Start for another build of the test's binary.
+func StartProgram(tb testing.TB, program, role string, spec any) *Process {
+	tb.Helper()
 	text, err := json.Marshal(spec)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &Process{cmd: exec.Command(os.Args[0], "-test.run=^$"), done: make(chan struct{})} //nolint:gosec,noctx // itself; Cleanup ends it
+	p := &Process{cmd: exec.Command(program, "-test.run=^$"), done: make(chan struct{})} //nolint:gosec,noctx // itself; Cleanup ends it
 	p.cmd.Env = append(os.Environ(), envRole+"="+role, envSpec+"="+string(text))
 	p.cmd.Stderr = &p.stderr
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
