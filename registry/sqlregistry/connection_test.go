@@ -121,6 +121,7 @@ func TestMigrateFromTheSecond(t *testing.T) {
 		h := b.registry(t)
 		old := set(t, h, subscription(nil), subscription(func(s *registry.Subscription) { s.State = registry.Paused }))
 		h.exec(t, "ALTER TABLE @subscription DROP COLUMN connection")
+		h.exec(t, "ALTER TABLE @ringback_registry_version DROP COLUMN least")
 		h.exec(t, "UPDATE @ringback_registry_version SET version = 2")
 		if _, err := h.Get(t.Context(), old[0].ID); err == nil {
 			t.Error("Get on the second version succeeds: the test proves nothing")

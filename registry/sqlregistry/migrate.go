@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ErrSchema says that the tables are of a newer version of this package, or
-// not as this package leaves them.
+// ErrSchema says that the tables are of a newer version of this package, which
+// this one cannot work with, or not as this package leaves them.
 var ErrSchema = errors.New("sqlregistry: schema version is not known")
 
 // Migrate makes or brings up to date the tables subscription,
@@ -17,7 +17,8 @@ var ErrSchema = errors.New("sqlregistry: schema version is not known")
 // one transaction, and makes [Config.Schema] if it is not there. It is harmless
 // to repeat and may run in several processes at once. When nothing is to be
 // made, it needs no right to make anything. A schema newer than this package
-// is left alone: ErrSchema.
+// is left alone; it is ErrSchema unless it says that this version can work with
+// it, which matters while processes are replaced one after the other.
 func (r *Registry) Migrate(ctx context.Context) error {
 	if r.flavor.exists == "" {
 		if _, err := r.writer.ExecContext(ctx, r.bind(createVersion)); err != nil {
@@ -39,7 +40,9 @@ func (r *Registry) Migrate(ctx context.Context) error {
 		switch {
 		case err != nil && !fresh:
 			return err
-		case !fresh && (version < 1 || version > schemaVersion):
+		case version > schemaVersion:
+			return r.usable(ctx, tx, version)
+		case !fresh && version < 1:
 			return fmt.Errorf("%w: found %d, know up to %d", ErrSchema, version, schemaVersion)
 		case version == schemaVersion:
 			return nil
@@ -56,9 +59,22 @@ func (r *Registry) Migrate(ctx context.Context) error {
 		if fresh {
 			record = insertVersion
 		}
-		_, err = tx.ExecContext(ctx, r.bind(record), schemaVersion)
+		_, err = tx.ExecContext(ctx, r.bind(record), schemaVersion, leastVersion)
 		return err
 	}))
+}
+
+// usable refuses the tables of a newer version that needs programs newer than
+// this one.
+func (r *Registry) usable(ctx context.Context, tx *sql.Tx, version int) error {
+	var least int
+	if err := tx.QueryRowContext(ctx, r.bind(selectLeast)).Scan(&least); err != nil {
+		return err
+	}
+	if least > schemaVersion {
+		return fmt.Errorf("%w: found %d, for programs that know %d; this one knows %d", ErrSchema, version, least, schemaVersion)
+	}
+	return nil
 }
 
 // found makes the schema and the table of versions. IF NOT EXISTS alone would

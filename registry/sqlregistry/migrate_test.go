@@ -58,13 +58,34 @@ func TestMigrateRefusesAnotherSchema(t *testing.T) {
 	each(t, func(t *testing.T, b base) {
 		h := b.registry(t)
 		for _, version := range []int{sqlregistry.SchemaVersion + 1, 1000, 0, -1} {
-			h.exec(t, "UPDATE @ringback_registry_version SET version = ?", version)
+			h.exec(t, "UPDATE @ringback_registry_version SET version = ?, least = ?", version, version)
 			if err := h.Migrate(t.Context()); !errors.Is(err, sqlregistry.ErrSchema) {
 				t.Errorf("version %d: %v, want ErrSchema", version, err)
 			}
 			if now := h.number(t, "SELECT version FROM @ringback_registry_version"); now != version {
 				t.Errorf("version %d became %d", version, now)
 			}
+		}
+	})
+}
+
+// TestMigrateLeavesNewer: the tables of a newer version that say that this one can
+// work with them are left as they are, and worked with.
+func TestMigrateLeavesNewer(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b base) {
+		h := b.registry(t)
+		h.exec(t, "ALTER TABLE @subscription ADD COLUMN next TEXT NOT NULL DEFAULT 'x'")
+		h.exec(t, "UPDATE @ringback_registry_version SET version = ?", sqlregistry.SchemaVersion+1)
+		if err := h.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if now := h.number(t, "SELECT version FROM @ringback_registry_version"); now != sqlregistry.SchemaVersion+1 {
+			t.Errorf("the version became %d", now)
+		}
+		id := set(t, h, subscription(nil))[0].ID
+		if _, err := h.Get(t.Context(), id); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -76,7 +97,8 @@ func TestMigrateFromTheFirst(t *testing.T) {
 	id := set(t, h, subscription(nil))[0].ID
 	for _, statement := range []string{
 		"DROP TRIGGER subscription_inserted", "DROP TRIGGER subscription_updated", "DROP TRIGGER subscription_deleted",
-		"DROP TABLE ringback_registry_state", "ALTER TABLE subscription DROP COLUMN connection", "UPDATE ringback_registry_version SET version = 1",
+		"DROP TABLE ringback_registry_state", "ALTER TABLE subscription DROP COLUMN connection",
+		"ALTER TABLE ringback_registry_version DROP COLUMN least", "UPDATE ringback_registry_version SET version = 1",
 	} {
 		h.exec(t, statement)
 	}

@@ -6,15 +6,21 @@ import (
 	"github.com/ringback-go/ringback/registry"
 )
 
-// schemaVersion is the version that migrate leads to.
-const schemaVersion = 3
+const (
+	// schemaVersion is the version that migrate leads to.
+	schemaVersion = 4
+	// leastVersion is the one from which on programs can work with its tables:
+	// a migration that takes nothing from the older ones leaves it as it is.
+	leastVersion = 4
+)
 
 const (
 	versionTable  = `ringback_registry_version`
 	createVersion = `CREATE TABLE IF NOT EXISTS @ringback_registry_version (version INTEGER NOT NULL)`
 	selectVersion = `SELECT version FROM @ringback_registry_version`
-	insertVersion = `INSERT INTO @ringback_registry_version (version) VALUES (?)`
-	updateVersion = `UPDATE @ringback_registry_version SET version = ?`
+	selectLeast   = `SELECT least FROM @ringback_registry_version`
+	insertVersion = `INSERT INTO @ringback_registry_version (version, least) VALUES (?, ?)`
+	updateVersion = `UPDATE @ringback_registry_version SET version = ?, least = ?`
 	schemaExists  = `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = ?)`
 	selectChanges = `SELECT changes FROM @ringback_registry_state`
 	count         = `UPDATE ringback_registry_state SET changes = changes + 1`
@@ -39,6 +45,9 @@ var migrations = [schemaVersion]func(flavor) []string{
 	},
 	func(flavor) []string { // null: from before, or nothing to seal
 		return []string{`ALTER TABLE @subscription ADD COLUMN connection BINARY NULL`}
+	},
+	func(flavor) []string {
+		return []string{`ALTER TABLE @ringback_registry_version ADD COLUMN least INTEGER NOT NULL DEFAULT 0`}
 	},
 }
 
