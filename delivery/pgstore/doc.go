@@ -44,6 +44,13 @@
 // where the session's default is off. A server with fsync off loses what it
 // acknowledged, and nothing here can mend that.
 //
+// # Updates
+//
+// [Migrate] may run while programs of the version before work: they go on, and
+// start again, with newer tables as long as those say that they can be worked
+// with, and refuse them otherwise. So processes are replaced one after the
+// other, and may be put back.
+//
 // # Not here
 //
 // A store over database/sql, because one round trip for a transaction needs
