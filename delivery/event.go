@@ -17,7 +17,9 @@ type Event struct {
 	ID string
 	// Dialect names the entry of [Config.Dialects] that encodes the event.
 	Dialect string
-	// Tenant, Scope and Type address the event; see [registry.Topic].
+	// Tenant, Scope and Type address the event; see [registry.Topic]. Without a
+	// Tenant it goes to all tenants' subscriptions of its Scope; without both only
+	// to such as have no tenant either: it is [ErrInvalid] where others would match.
 	Tenant, Scope, Type string
 	// Key, not empty, asks for order: deliveries of one endpoint with the same
 	// key go out one after another, in the order in which Publish returned.

@@ -69,8 +69,10 @@ func TestUnsubscribeWithoutFarewell(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, edit)
+				r := newRig(t)
 				sub := r.subscribe(func(s *registry.Subscription) { s.Label = "rude" })
+				edit(r)
+				r.engine = r.remake()
 				r.must(r.engine.Unsubscribe(t.Context(), sub.ID, "by the user"))
 				want(t, "gone", r.gone(sub.ID), true)
 				r.run()

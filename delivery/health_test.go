@@ -47,7 +47,7 @@ func (h *heard) kinds() string {
 func (r *rig) feed(every time.Duration) {
 	go func() {
 		for n := 0; r.Context().Err() == nil; n++ {
-			_, err := r.engine.Publish(r.Context(), delivery.Event{Dialect: "plain", Type: "t", Data: fmt.Append(nil, n)})
+			_, err := r.engine.Publish(r.Context(), delivery.Event{Dialect: "plain", Tenant: "acme", Type: "t", Data: fmt.Append(nil, n)})
 			if err != nil {
 				return
 			}

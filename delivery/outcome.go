@@ -15,6 +15,9 @@ import (
 // read.
 const registryPause = time.Second
 
+// dialectPause is how long one waits whose dialect this engine does not have.
+const dialectPause = time.Minute
+
 // attempt makes one attempt and decides what becomes of the delivery.
 func (r *run) attempt(ctx context.Context, s *slot) outcome {
 	l := s.Lease
@@ -23,9 +26,16 @@ func (r *run) attempt(ctx context.Context, s *slot) outcome {
 		o.giveUp(ReasonExpired)
 		return r.farewellSettled(o)
 	}
+	if r.cfg.Dialects[l.Dialect] == nil { // an engine of a newer version has it, or one of another kind on the same store
+		r.strange(ctx, l)
+		o.Result, o.RetryIn = Release, dialectPause
+		return o
+	}
 	sub, err := r.reg.Get(ctx, l.SubscriptionID)
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
+		r.log.LogAttrs(ctx, slog.LevelWarn, "delivery: given up, the registry does not have its subscription",
+			slog.String("delivery_id", l.ID), slog.String("event_id", l.EventID), slog.String("endpoint", l.SubscriptionID))
 		o.giveUp(ReasonRemoved)
 		return o
 	case err != nil && ctx.Err() != nil: // cut off by the drain, nothing was sent
@@ -54,12 +64,36 @@ func (r *run) attempt(ctx context.Context, s *slot) outcome {
 	}
 	r.trace.attemptDone(traced, l, &sub, o.Outcome)
 	if a.Verdict != VerdictAccepted && o.Result != Release {
-		r.log.LogAttrs(traced, slog.LevelInfo, "delivery: attempt failed",
+		level, dead := slog.LevelInfo, o.Result == GiveUp
+		then := slog.Duration("retry_in", o.RetryIn)
+		if dead {
+			level, then = slog.LevelWarn, slog.Attr{}
+		}
+		r.log.LogAttrs(traced, level, "delivery: attempt failed",
 			slog.String("delivery_id", l.ID), slog.String("event_id", l.EventID), slog.String("endpoint", l.SubscriptionID),
-			slog.Int("attempt", a.Number), slog.Int("status", a.Status), slog.String("error_class", a.Class),
-			slog.Bool("dead", o.Result == GiveUp), slog.Duration("retry_in", o.RetryIn))
+			slog.Int("attempt", a.Number), slog.Int("status", a.Status), slog.String("error_class", a.Class), slog.String("error", a.Error),
+			slog.Bool("dead", dead), then)
 	}
 	return o
+}
+
+// strange tells of a dialect that the engine does not have, once while a delivery
+// of it waits.
+func (r *run) strange(ctx context.Context, l *Lease) {
+	now := time.Now()
+	r.mu.Lock()
+	told := now.Sub(r.told[l.Dialect]) < dialectPause
+	if !told {
+		if r.told == nil {
+			r.told = map[string]time.Time{}
+		}
+		r.told[l.Dialect] = now
+	}
+	r.mu.Unlock()
+	if !told {
+		r.log.LogAttrs(ctx, slog.LevelError, "delivery: this engine does not have the dialect, deliveries of it are left for another; do two engines share a store that should not?",
+			slog.String("dialect", l.Dialect), slog.String("delivery_id", l.ID))
+	}
 }
 
 // stops handles subscriptions that must not be sent to now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -111,6 +112,9 @@ func (e *Engine) publish(ctx context.Context, o Outbox, events []Event) ([]Publi
 		subs, err := subscribers(ctx, o, &ev)
 		if err != nil {
 			return nil, err
+		}
+		if ev.To == "" && ev.Tenant == "" && ev.Scope == "" && slices.ContainsFunc(subs, owned) {
+			return nil, &Error{Index: i, Field: "Tenant", Err: errNobody}
 		}
 		if c, ok := e.cfg.Dialects[ev.Dialect].(EventChecker); ok && len(subs) == 0 {
 			if err := c.Check(ev); err != nil { // nobody will encode it, but it must be well formed
@@ -220,6 +224,11 @@ func count(ds []Delivery, eventID string) (n int, known bool) {
 	}
 	return n, known
 }
+
+// errNobody refuses what would reach every tenant because a field was forgotten.
+var errNobody = fmt.Errorf("%w: neither Tenant nor Scope, and tenants have subscribed to the type", ErrInvalid)
+
+func owned(s registry.Subscription) bool { return s.Tenant != "" }
 
 func subscribers(ctx context.Context, o Outbox, ev *Event) ([]registry.Subscription, error) {
 	if ev.To == "" {

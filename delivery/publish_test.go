@@ -40,7 +40,7 @@ func TestPublishRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, func(r *rig) { r.cfg.Dialects["plain"] = &strict{&r.plain.plain} })
+				r := newRig(t, func(r *rig) { r.cfg.Dialects["plain"], r.cfg.Dialects["other"] = &strict{&r.plain.plain}, r.plain })
 				r.plain.encode = func(ev delivery.Event) error {
 					if string(ev.Data) == "bad" {
 						return bad
@@ -49,8 +49,8 @@ func TestPublishRefuses(t *testing.T) {
 				}
 				r.subscribe()
 				r.subscribe(func(s *registry.Subscription) { s.ID, s.Dialect = "other", "other" })
-				good := delivery.Event{ID: "good", Dialect: "plain", Type: "t", Data: []byte("x")}
-				ev := delivery.Event{ID: "event", Dialect: "plain", Type: "t", Data: []byte("y")}
+				good := delivery.Event{ID: "good", Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte("x")}
+				ev := delivery.Event{ID: "event", Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte("y")}
 				tt.edit(&ev)
 				out, err := r.engine.Publish(t.Context(), good, ev)
 				if !errors.Is(err, tt.err) || out != nil {
@@ -84,7 +84,7 @@ func TestPublishBoundsAreInclusive(t *testing.T) {
 		r := newRig(t)
 		r.subscribe()
 		out, err := r.engine.Publish(t.Context(), delivery.Event{
-			ID: strings.Repeat("a", delivery.MaxID), Dialect: "plain", Type: "t", Key: strings.Repeat("k", delivery.MaxKey),
+			ID: strings.Repeat("a", delivery.MaxID), Dialect: "plain", Tenant: "acme", Type: "t", Key: strings.Repeat("k", delivery.MaxKey),
 			Data: make([]byte, delivery.MaxData), TraceParent: strings.Repeat("0", 64),
 		})
 		r.must(err)
@@ -99,6 +99,9 @@ func TestPublish(t *testing.T) {
 		first, second := r.subscribe(), r.subscribe()
 		r.subscribe(func(s *registry.Subscription) { s.Types = []string{"other"} })
 		r.subscribe(func(s *registry.Subscription) { s.Tenant = "emca" })
+		if _, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Type: "t", Data: []byte("for whom?")}); !errors.Is(err, delivery.ErrInvalid) {
+			t.Errorf("an event without a tenant goes to all of them: %v", err)
+		}
 		out := r.publish("a", "b")
 		for _, p := range out {
 			want(t, "deliveries", p.Deliveries, 2)
@@ -140,7 +143,7 @@ func TestPublishAgain(t *testing.T) {
 		r := newRig(t)
 		again := func(id, typ string) int {
 			t.Helper()
-			out, err := r.engine.Publish(t.Context(), delivery.Event{ID: id, Dialect: "plain", Type: typ, Data: []byte(id)})
+			out, err := r.engine.Publish(t.Context(), delivery.Event{ID: id, Dialect: "plain", Tenant: "acme", Type: typ, Data: []byte(id)})
 			r.must(err)
 			return out[0].Deliveries
 		}
@@ -157,7 +160,7 @@ func TestPublishAgain(t *testing.T) {
 		r.pass(time.Minute)
 		want(t, "sent", r.bodies(), "e1 e1")
 
-		ev := delivery.Event{ID: "e3", Dialect: "plain", Type: "t", Data: []byte("e3")}
+		ev := delivery.Event{ID: "e3", Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte("e3")}
 		nobody := delivery.Event{ID: "e4", Dialect: "plain", Type: "none"}
 		out, err := r.engine.Publish(t.Context(), ev, nobody, ev, nobody)
 		r.must(err)
@@ -174,15 +177,15 @@ func TestPublishInSteps(t *testing.T) {
 		const n = 2*delivery.MaxBatch + 100
 		subs := make([]registry.Subscription, n)
 		for i := range subs {
-			subs[i] = registry.Subscription{Dialect: "plain", URL: "https://one.example/", Types: []string{"t"}}
+			subs[i] = registry.Subscription{Dialect: "plain", Tenant: "acme", URL: "https://one.example/", Types: []string{"t"}}
 		}
 		_, err := r.engine.Subscribe(t.Context(), subs...)
 		r.must(err)
 		small := r.subscribe(func(s *registry.Subscription) { s.Types = []string{"small"} })
 		events := []delivery.Event{
-			{ID: "small", Dialect: "plain", Type: "small", Data: []byte("s")},
-			{ID: "big", Dialect: "plain", Type: "t", Data: []byte("b")},
-			{ID: "last", Dialect: "plain", Type: "small", Data: []byte("l")},
+			{ID: "small", Dialect: "plain", Tenant: "acme", Type: "small", Data: []byte("s")},
+			{ID: "big", Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte("b")},
+			{ID: "last", Dialect: "plain", Tenant: "acme", Type: "small", Data: []byte("l")},
 		}
 		// The disk goes away after the second step.
 		away, steps := errors.New("disk away"), 0
@@ -215,7 +218,7 @@ func TestPublishStopsWithItsContext(t *testing.T) {
 		r.subscribe()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := r.engine.Publish(ctx, delivery.Event{ID: "x", Dialect: "plain", Type: "t"}); !errors.Is(err, context.Canceled) {
+		if _, err := r.engine.Publish(ctx, delivery.Event{ID: "x", Dialect: "plain", Tenant: "acme", Type: "t"}); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 		want(t, "stored", r.states(), "")

@@ -27,8 +27,9 @@ type run struct {
 	notices notices
 
 	mu      sync.Mutex
-	held    []*slot // until settled, in no order
-	retries int     // of held, those that are no first tries
+	held    []*slot              // until settled, in no order
+	retries int                  // of held, those that are no first tries
+	told    map[string]time.Time // of dialects that are not configured
 }
 
 // slot is a lease from when it was taken until it is durably settled.

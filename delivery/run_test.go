@@ -71,7 +71,7 @@ func TestRetriesLeaveAQuarterToFirstTries(t *testing.T) {
 			if i%4 == 0 {
 				r.subscribe(func(s *registry.Subscription) { s.Types = []string{fmt.Sprint("bad", i)} })
 			}
-			ev := delivery.Event{Dialect: "plain", Type: fmt.Sprint("bad", i-i%4), Data: fmt.Append(nil, "bad", i)}
+			ev := delivery.Event{Dialect: "plain", Tenant: "acme", Type: fmt.Sprint("bad", i-i%4), Data: fmt.Append(nil, "bad", i)}
 			if _, err := r.engine.Publish(t.Context(), ev); err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestOrderByKey(t *testing.T) {
 		r.subscribe()
 		r.run()
 		for _, x := range []string{"a1", "a2", "b1", "a3", "b2", "c"} {
-			ev := delivery.Event{Dialect: "plain", Type: "t", Data: []byte(x)}
+			ev := delivery.Event{Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte(x)}
 			if x != "c" {
 				ev.Key = x[:1]
 			}
@@ -140,7 +140,7 @@ func TestAhead(t *testing.T) {
 		}
 		r.subscribe()
 		r.publish("a", "b")
-		_, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Type: "t", Data: []byte("ahead"), Ahead: true})
+		_, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte("ahead"), Ahead: true})
 		r.must(err)
 		r.run()
 		r.pass(30 * time.Second)
@@ -158,7 +158,7 @@ func TestExpiresIn(t *testing.T) {
 		r := newRig(t, func(r *rig) { r.plain.schedule = every(4 * time.Second) })
 		r.answer = func(int, *http.Request, string) (*http.Response, error) { return answer(500), nil }
 		r.subscribe()
-		_, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Type: "t", Data: []byte("x"), ExpiresIn: 10 * time.Second})
+		_, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte("x"), ExpiresIn: 10 * time.Second})
 		r.must(err)
 		r.run()
 		r.pass(time.Minute)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,7 +137,11 @@ func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscript
 		if errors.Is(err, egress.ErrURL) { // the same tomorrow; a resolved address may change
 			verdict = VerdictDead
 		}
-		a.fail(verdict, egress.Classify(err), err.Error())
+		text := err.Error()
+		if u, ok := errors.AsType[*url.Error](err); ok { // net/http's own client puts the URL in front: tokens stand there
+			text = u.Err.Error()
+		}
+		a.fail(verdict, egress.Classify(err), text)
 		return a
 	}
 	a.Status = resp.StatusCode

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -209,6 +210,7 @@ func TestAttemptErrorClasses(t *testing.T) {
 		"refused":          {client, "https://refused.example.com/", delivery.VerdictRetry, "conn"},
 		"tls":              {failing(&tls.CertificateVerificationError{Err: errors.New("no")}), "https://tls.example.com/", delivery.VerdictRetry, "tls"},
 		"garbage":          {failing(egress.ErrResponse), "https://garbage.example.com/", delivery.VerdictRetry, "bad_response"},
+		"net/http's own":   {failing(&url.Error{Op: "Post", URL: "https://one.example/?token=s", Err: io.ErrUnexpectedEOF}), "https://one.example/?token=s", delivery.VerdictRetry, "conn"},
 		"not a URL":        {client, "https://one.example/\x7f", delivery.VerdictDead, "bad_url"},
 	}
 	for name, tt := range tests {

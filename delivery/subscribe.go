@@ -3,20 +3,46 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
+	"github.com/ringback-go/ringback/registry/egress"
 )
 
 // Subscribe stores subscriptions, all or none, and serves their lanes by their
 // states and limits. It counts for deliveries that wait already. Once begun it
 // goes on when ctx ends, since half of it would leave lanes behind. What the
 // endpoints did before counts no more for their health.
+//
+// A dialect that the engine does not have is [ErrDialect], and an active one's URL
+// that its Client would not send to is [ErrInvalid], in an [*Error] with the place.
 func (e *Engine) Subscribe(ctx context.Context, subs ...registry.Subscription) ([]registry.Subscription, error) {
+	for i := range subs {
+		if err := e.takes(&subs[i]); err != nil {
+			err.Index = i
+			return nil, err
+		}
+	}
 	return e.subscribe(ctx, HealthForget, subs...)
+}
+
+// takes refuses what could never be sent, as far as it shows beforehand.
+func (e *Engine) takes(sub *registry.Subscription) *Error {
+	if e.cfg.Dialects[sub.Dialect] == nil {
+		return &Error{Field: "Dialect", Err: fmt.Errorf("%w: %q", ErrDialect, sub.Dialect)}
+	}
+	if c, ok := e.cfg.Client.(interface {
+		Check(rawURL string) (egress.URL, error)
+	}); ok && (sub.State == "" || sub.State == registry.Active) {
+		if _, err := c.Check(sub.URL); err != nil {
+			return &Error{Field: "URL", Err: fmt.Errorf("%w: %w", ErrInvalid, err)}
+		}
+	}
+	return nil
 }
 
 func (e *Engine) subscribe(ctx context.Context, h HealthChange, subs ...registry.Subscription) ([]registry.Subscription, error) {

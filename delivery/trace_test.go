@@ -170,7 +170,7 @@ func TestTraceParent(t *testing.T) {
 					}
 				})
 				r.subscribe()
-				if _, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Type: "t", Tenant: "acme", Data: []byte("x"), TraceParent: c.event}); err != nil {
+				if _, err := r.engine.Publish(t.Context(), delivery.Event{Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte("x"), TraceParent: c.event}); err != nil {
 					t.Fatal(err)
 				}
 				n := 0
@@ -201,7 +201,7 @@ func TestTraceMeetsAnOddContext(t *testing.T) {
 			r.cfg.Trace.PublishStart = func(ctx context.Context, _ []delivery.Event) context.Context { return ctx }
 		})
 		r.subscribe()
-		if _, err := r.engine.Publish(odd{Context: t.Context()}, delivery.Event{Dialect: "plain", Type: "t", Data: []byte("x")}); err != nil {
+		if _, err := r.engine.Publish(odd{Context: t.Context()}, delivery.Event{Dialect: "plain", Tenant: "acme", Type: "t", Data: []byte("x")}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -85,7 +85,11 @@ func TestOwnAddressesAreDenied(t *testing.T) {
 			if err := errors.Join(e.Client.Resolve(t.Context(), tt.url), e.Client.Probe(t.Context(), tt.url)); !errors.Is(err, egress.ErrAddress) {
 				t.Errorf("registration: %v", err)
 			}
-			if _, err := e.Subscribe(t.Context(), rig.Endpoint{ID: "s1", Tenant: "t1", URL: tt.url}.Subscription()); err != nil {
+			sub := rig.Endpoint{ID: "s1", Tenant: "t1", URL: tt.url}.Subscription()
+			if _, err := e.Subscribe(t.Context(), sub); (err != nil) != (tt.attempts == 1) { // a name is not looked up
+				t.Fatal(err)
+			}
+			if _, err := e.Registry.Set(t.Context(), sub); err != nil { // as from before the network was denied
 				t.Fatal(err)
 			}
 			publishAll(t, e, "t1", 1)
