@@ -68,9 +68,9 @@ const (
 	VerdictDisable
 )
 
-// Judge is the verdict of DESIGN's default rules by status alone: 2xx is
-// accepted; 410 disables; other 4xx but 408, 425 and 429 are dead; all else,
-// codes outside 100 to 599 and 3xx included, is tried again.
+// Judge is the verdict by status alone: 2xx is accepted; 410 disables; other 4xx
+// but 408, 425 and 429 are dead; all else, codes outside 100 to 599 and 3xx
+// included, is tried again.
 func Judge(status int) Verdict {
 	switch {
 	case status >= 200 && status <= 299:

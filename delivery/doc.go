@@ -9,8 +9,8 @@
 //	})
 //	go engine.Run(ctx) // until ctx is canceled, then it drains
 //
-//	_, err = engine.Subscribe(ctx, registry.Subscription{Dialect: "standard", URL: url, Types: []string{"order.paid"}})
-//	_, err = engine.Publish(ctx, delivery.Event{Dialect: "standard", Type: "order.paid", Data: data})
+//	_, err = engine.Subscribe(ctx, registry.Subscription{Dialect: "standard", Tenant: "acme", URL: url, Types: []string{"order.paid"}})
+//	_, err = engine.Publish(ctx, delivery.Event{Dialect: "standard", Tenant: "acme", Type: "order.paid", Data: data})
 //
 // # Order of use
 //

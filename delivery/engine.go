@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -72,6 +73,7 @@ type Engine struct {
 	wakeup chan struct{}
 	trace  tracer
 
+	running   atomic.Bool
 	redriving chan struct{} // holds one while a redrive or a replay goes on
 
 	states sync.Mutex // orders changes of subscriptions and of their lanes
@@ -143,12 +145,19 @@ func (e *Engine) Wake() {
 	}
 }
 
+var errRunning = errors.New("delivery: the engine runs already")
+
 // Run sends until ctx is canceled and then drains: it leases nothing more,
 // gives back at once what it has not begun, waits DrainTimeout at most for the
 // attempts under way, cuts off the others and gives them back, too. It returns
-// nil after a drain that settled everything, and an error when it could not
-// begin or could not store the last outcomes. One Run at a time.
+// nil when each lease was settled or given back, those that were cut off
+// included, and an error when it could not begin or could not store the last
+// outcomes. One Run at a time: another one is refused.
 func (e *Engine) Run(ctx context.Context) error {
+	if !e.running.CompareAndSwap(false, true) {
+		return errRunning
+	}
+	defer e.running.Store(false)
 	stop := e.runStore(ctx)
 	if err := e.reconcile(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(err, stop())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -151,21 +152,29 @@ func (e *Engine) publish(ctx context.Context, o Outbox, events []Event) ([]Publi
 func (e *Engine) check(ev *Event) *Error {
 	switch {
 	case !ValidEventID(ev.ID):
-		return &Error{Field: "ID", Err: ErrInvalid}
+		return invalid("ID", "1 to "+strconv.Itoa(MaxID)+" printable ASCII characters without a dot")
 	case ev.Type == "" || len(ev.Type) > registry.MaxText:
-		return &Error{Field: "Type", Err: ErrInvalid}
+		return invalid("Type", "1 to "+strconv.Itoa(registry.MaxText)+" bytes")
 	case len(ev.Key) > MaxKey:
-		return &Error{Field: "Key", Err: ErrInvalid}
+		return invalid("Key", strconv.Itoa(MaxKey)+" bytes at most")
 	case len(ev.Data) > MaxData:
-		return &Error{Field: "Data", Err: ErrInvalid}
+		return invalid("Data", strconv.Itoa(MaxData)+" bytes at most")
 	case ev.ExpiresIn < 0:
-		return &Error{Field: "ExpiresIn", Err: ErrInvalid}
+		return invalid("ExpiresIn", "it is negative")
 	case len(ev.TraceParent) > maxTraceParent:
-		return &Error{Field: "TraceParent", Err: ErrInvalid}
+		return invalid("TraceParent", strconv.Itoa(maxTraceParent)+" bytes at most")
 	case e.cfg.Dialects[ev.Dialect] == nil:
-		return &Error{Field: "Dialect", Err: ErrDialect}
+		return &Error{Field: "Dialect", Err: unknownDialect(ev.Dialect)}
 	}
 	return nil
+}
+
+func invalid(field, rule string) *Error {
+	return &Error{Field: field, Err: fmt.Errorf("%w: %s", ErrInvalid, rule)}
+}
+
+func unknownDialect(name string) error {
+	return fmt.Errorf("%w: %q is not in Config.Dialects", ErrDialect, name[:min(len(name), registry.MaxText)])
 }
 
 func remembered(ctx context.Context, o Outbox, eventID string) (int, bool, error) {

@@ -364,3 +364,19 @@ func TestPausedSubscriptionOfALaneOfItsOwn(t *testing.T) {
 		want(t, "sent", r.bodies(), "")
 	})
 }
+
+// TestRunOnce: a second Run is refused while the first one goes on.
+func TestRunOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		stop := r.run()
+		synctest.Wait()
+		if err := r.engine.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "runs already") {
+			t.Errorf("a second Run: %v", err)
+		}
+		r.must(stop())
+		r.run()
+		synctest.Wait()
+	})
+}

@@ -33,7 +33,7 @@ func (e *Engine) Subscribe(ctx context.Context, subs ...registry.Subscription) (
 // takes refuses what could never be sent, as far as it shows beforehand.
 func (e *Engine) takes(sub *registry.Subscription) *Error {
 	if e.cfg.Dialects[sub.Dialect] == nil {
-		return &Error{Field: "Dialect", Err: fmt.Errorf("%w: %q", ErrDialect, sub.Dialect)}
+		return &Error{Field: "Dialect", Err: unknownDialect(sub.Dialect)}
 	}
 	if c, ok := e.cfg.Client.(interface {
 		Check(rawURL string) (egress.URL, error)

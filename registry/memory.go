@@ -12,7 +12,9 @@ import (
 // process. The zero value is ready to use and empty; it must not be copied
 // after first use. Get costs one map look-up; Match looks only at the
 // subscriptions of its dialect, type and scope, and of its tenant if it has
-// one. It is for tests, examples and programs that register at each start.
+// one. It is for tests, examples and programs that register at each start, before
+// deliveries run: under a durable store those of a subscription that is not there
+// any more after a restart are given up.
 type Memory struct {
 	// Now replaces the clock; nil is time.Now. It is called by Set and Match,
 	// also concurrently, and must not call the registry.

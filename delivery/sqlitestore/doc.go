@@ -9,7 +9,8 @@
 // What Enqueue and Settle return for is on the disk: the journal is a WAL that
 // is synced at every commit, and what several callers want stored at the same
 // time shares one commit. A file belongs to one process at a time; a second one
-// is refused with delivery.ErrOwned. After a kill, what the dead process held is
+// is refused with delivery.ErrOwned, by a lock on a second file, callbacks.db.owner
+// here, which is empty and stays. After a kill, what the dead process held is
 // due at once.
 //
 // A delivery is written twice: its row when it is published, its outcome when

@@ -98,3 +98,22 @@ func (d direct) Do(r *http.Request) (*http.Response, error) {
 	d.handler.ServeHTTP(w, in)
 	return w.Result(), nil
 }
+
+// hasty is Standard Webhooks with a schedule of its own.
+type hasty struct{ *standardwebhooks.Dialect }
+
+func (hasty) Schedule(registry.Subscription) delivery.Backoff {
+	return delivery.Schedule{Pauses: []time.Duration{time.Second, time.Minute}}
+}
+
+// A schedule of your own: embed the dialect and override Schedule.
+func ExampleDialect_Schedule() {
+	var d delivery.Dialect = hasty{&standardwebhooks.Dialect{}}
+	for attempt := 1; attempt <= 3; attempt++ {
+		fmt.Println(d.Schedule(registry.Subscription{}).Delay(attempt))
+	}
+	// Output:
+	// 1s true
+	// 1m0s true
+	// 0s false
+}

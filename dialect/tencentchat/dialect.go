@@ -74,8 +74,8 @@ var errUnsigned = errors.New("tencentchat: the app's token cannot sign now")
 // Check reports what is wrong with an event, as an error that wraps
 // delivery.ErrInvalid: another dialect, no tenant, a before-command, Push.*,
 // data that is not one object by strictjson's rules, holds CallbackCommand or
-// a number out of its range. Engine.Publish reports it only for events that
-// somebody wants.
+// a number out of its range. Engine.Publish reports it whether or not somebody
+// wants the event.
 func (d Dialect) Check(ev delivery.Event) error {
 	_, err := d.encode(ev)
 	return err

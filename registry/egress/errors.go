@@ -42,7 +42,7 @@ var (
 	ErrConfig = errors.New("egress: config")
 )
 
-// Reason is the word that tells a customer what is wrong with a URL (DIALECTS.md, section 1, item 7).
+// Reason is the word that tells a customer what is wrong with a URL.
 type Reason string
 
 // The reasons, in the order in which they are looked for: the first that applies is given.
