@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,7 @@ var breaks = []struct {
 	{"app_name twice", 200, "BAD PARAMETER app_name", func(_ *world, c *attemptedCall) { c.tail += "&app_name=a&app_name=a" }},
 	{"app_uuid twice", 200, "BAD PARAMETER app_uuid", func(_ *world, c *attemptedCall) { c.tail += "&app_uuid=a&app_uuid=a" }},
 	{"url twice", 200, "BAD PARAMETER url", func(_ *world, c *attemptedCall) { c.tail += "&url=a&url=a" }},
+	{"unknown parameter twice", 200, "BAD PARAMETER foo", func(_ *world, c *attemptedCall) { c.tail += "&foo=1&bar=1&f%6fo=2" }},
 	{"no action", 200, "MISSING PARAMETER action", func(_ *world, c *attemptedCall) { c.form.Del("action") }},
 	{"unknown action", 200, "UNKNOWN ACTION", func(_ *world, c *attemptedCall) { c.form.Set("action", "invite") }},
 	{"no apikey", 200, "MISSING PARAMETER apikey", func(_ *world, c *attemptedCall) { c.form.Set("apikey", "") }},
@@ -195,8 +197,10 @@ func TestTransport(t *testing.T) {
 		{"POST with a broken query", "POST", path + "?action=x;%zz", "application/x-www-form-urlencoded", "", form, false, 200, okReply},
 		{"POST chunked", "POST", path, "application/x-www-form-urlencoded", "", form, true, 200, okReply},
 		{"POST chunked over the bound", "POST", path, "application/x-www-form-urlencoded", "", form + "&x=" + strings.Repeat("x", 64<<10), true, 413, failReply("REQUEST ENTITY TOO LARGE")},
-		{"POST with 10,000 parameters", "POST", path, "application/x-www-form-urlencoded", "", form + strings.Repeat("&a=b", 9_993), false, 200, okReply},
-		{"POST with 10,001 parameters", "POST", path, "application/x-www-form-urlencoded", "", form + strings.Repeat("&a=b", 9_994), false, 400, failReply("BAD REQUEST")},
+		{"POST with 10,000 parameters", "POST", path, "application/x-www-form-urlencoded", "", form + distinct(9_993), false, 200, okReply},
+		{"POST with 10,001 parameters", "POST", path, "application/x-www-form-urlencoded", "", form + distinct(9_994), false, 400, failReply("BAD REQUEST")},
+		{"unknown parameter twice", "GET", path + "?" + form + "&foo=1&foo=1", "", "", "", false, 200, failReply("BAD PARAMETER foo")},
+		{"long unknown parameter twice", "GET", path + "?" + form + strings.Repeat("&"+strings.Repeat("x", 101), 2), "", "", "", false, 200, failReply("BAD PARAMETER")},
 		{"HEAD", "HEAD", path + "?" + form, "", "", "", false, 405, failReply("METHOD NOT ALLOWED")},
 	}
 	for _, tt := range tests {
@@ -340,4 +344,13 @@ func TestDeny(t *testing.T) {
 			t.Errorf("%v: %d %s", tt.err, rec.Code, rec.Body)
 		}
 	}
+}
+
+// distinct makes n parameters with different names.
+func distinct(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("&" + strconv.FormatInt(int64(i), 36))
+	}
+	return b.String()
 }

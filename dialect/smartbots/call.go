@@ -142,10 +142,13 @@ func pairs(form string, yield func(name, value string)) error {
 func parse(form string) (call, *refusal) {
 	var c call
 	seen := map[string]int{}
+	var stranger *refusal // a parameter that is not known is given twice
 	err := pairs(form, func(name, value string) {
+		seen[name]++
 		if field := c.field(name); field != nil {
 			*field = value
-			seen[name]++
+		} else if seen[name] > 1 && stranger == nil {
+			stranger = failStranger(name)
 		}
 	})
 	if err != nil {
@@ -155,6 +158,9 @@ func parse(form string) (call, *refusal) {
 		if seen[p.name] > 1 {
 			return call{}, fail(p.repeated)
 		}
+	}
+	if stranger != nil {
+		return call{}, stranger
 	}
 	for _, p := range parameters {
 		switch {
@@ -169,6 +175,15 @@ func parse(form string) (call, *refusal) {
 		}
 	}
 	return c, nil
+}
+
+// failStranger refuses a parameter that is not known. The name is the caller's:
+// it is repeated if it is short text.
+func failStranger(name string) *refusal {
+	if !isAppName(name) {
+		name = ""
+	}
+	return fail(strings.TrimSpace(textBadParameter + name))
 }
 
 // check judges the values of a call that was let in, but for the URL, and puts

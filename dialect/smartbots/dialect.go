@@ -83,11 +83,12 @@ func (d *Dialect) Encode(ev delivery.Event, sub registry.Subscription) (delivery
 // parseGroupChat reads the data of a group_chat event.
 func parseGroupChat(data []byte) (GroupChat, error) {
 	var members map[string]*string
-	if err := strictjson.Unmarshal(data, &members); err != nil {
+	err := strictjson.Unmarshal(data, &members)
+	if err != nil && !errors.Is(err, strictjson.ErrType) {
 		return GroupChat{}, fmt.Errorf("%w: smartbots: %w", delivery.ErrInvalid, err)
 	}
 	name, speaker, message := members[fieldSpeakerName], members[fieldSpeakerUUID], members[fieldMessage]
-	if len(members) != 3 || name == nil || speaker == nil || message == nil {
+	if err != nil || len(members) != 3 || name == nil || speaker == nil || message == nil {
 		return GroupChat{}, fmt.Errorf("%w: smartbots: group_chat takes exactly the strings speaker_name, speaker_uuid and message", delivery.ErrInvalid)
 	}
 	return GroupChat{SpeakerName: *name, SpeakerUUID: *speaker, Message: *message}, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -90,14 +91,31 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool
 	return b, true
 }
 
+// parameter reads one parameter of the query, the fallback if it is not given,
+// or answers what is wrong with the query.
+func parameter(w http.ResponseWriter, r *http.Request, name, fallback string) (string, bool) {
+	values, err := url.ParseQuery(r.URL.RawQuery) // URL.Query drops what it cannot read
+	switch {
+	case err != nil:
+		problem(w, http.StatusBadRequest, "the query is broken")
+		return "", false
+	case len(values[name]) > 1:
+		problem(w, http.StatusBadRequest, name+": is given more than once")
+		return "", false
+	case len(values[name]) == 0:
+		return fallback, true
+	}
+	return values[name][0], true
+}
+
 // limitOf reads ?limit=N: 100 if there is none, 1,000 at most.
 func limitOf(w http.ResponseWriter, r *http.Request) (int, bool) {
-	values, given := r.URL.Query()["limit"]
-	if !given {
-		return 100, true
+	text, ok := parameter(w, r, "limit", "100")
+	if !ok {
+		return 0, false
 	}
-	n, err := strconv.Atoi(values[0])
-	if err != nil || len(values) > 1 || n < 1 || n > 1000 {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1000 {
 		problem(w, http.StatusBadRequest, "limit: takes a number from 1 to 1000")
 		return 0, false
 	}

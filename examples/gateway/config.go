@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,6 +52,9 @@ type groupConfig struct {
 	codeSHA1       registry.Secret // its SHA-1 in hex
 }
 
+// maxRate bounds the numbers of "rate_limit".
+const maxRate = 1 << 30
+
 type limit struct {
 	perSecond float64
 	burst     int
@@ -71,12 +75,18 @@ func readConfig(path string) (*config, error) {
 	}
 	c := &config{}
 	root.keys("listen", "store", "admin_token", "secret_key", "outbound", "smartbots", "edna", "tencentchat", "rate_limit")
-	c.listen = root.get("listen").need(`an address and port, such as "127.0.0.1:8080"`)
-	if _, _, err := net.SplitHostPort(c.listen); err != nil {
-		root.get("listen").fail(`takes an address and port, such as "127.0.0.1:8080"`)
+	const address = `an address and port, such as "127.0.0.1:8080"`
+	c.listen = root.get("listen").need(address)
+	_, port, err := net.SplitHostPort(c.listen)
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+		root.get("listen").fail("takes %s", address)
 	}
 	if token := root.get("admin_token"); token.set {
-		c.adminToken = registry.NewSecret(token.need("a string that is not empty; leave it out to switch /admin off"))
+		text := token.need("a string that is not empty; leave it out to switch /admin off")
+		if text != strings.TrimSpace(text) { // a header cannot carry it
+			token.fail("takes a string that neither begins nor ends with a space")
+		}
+		c.adminToken = registry.NewSecret(text)
 	}
 	if key := root.get("secret_key"); key.set {
 		c.secretKey, err = base64.StdEncoding.DecodeString(key.str())
@@ -104,6 +114,9 @@ func (c *config) readStore(v value, dir string) {
 			rest = filepath.Join(dir, rest)
 		}
 		c.store = "sqlite:" + rest
+		if folder, err := os.Stat(filepath.Dir(rest)); err != nil || !folder.IsDir() { //nolint:gosec // the operator names it
+			v.fail("takes a path in a folder that is there, %s is none", filepath.Dir(rest))
+		}
 	case isPostgres(s):
 		c.store = s
 		if _, err := pgxpool.ParseConfig(s); err != nil { // which may quote what it could not read
@@ -179,7 +192,7 @@ func (c *config) readSmartBots(v value) {
 			v.get("developers").fail("%v", err)
 		}
 	}
-	ids, names := map[string]bool{}, map[string]bool{}
+	ids, names, uuids := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, g := range v.get("groups").list() {
 		g.keys("name", "uuid", "id", "security_code", "security_code_sha1")
 		group := groupConfig{
@@ -193,7 +206,10 @@ func (c *config) readSmartBots(v value) {
 		if names[group.name] {
 			g.get("name").fail("is the name of another group, too")
 		}
-		ids[group.id], names[group.name] = true, true
+		if uuids[strings.ToLower(group.uuid)] {
+			g.get("uuid").fail("is the UUID of another group, too")
+		}
+		ids[group.id], names[group.name], uuids[strings.ToLower(group.uuid)] = true, true, true
 		plain, sum := g.get("security_code"), g.get("security_code_sha1")
 		switch {
 		case plain.set == sum.set:
@@ -243,8 +259,12 @@ func (c *config) readTencent(v value) {
 			Commands: a.get("commands").strs(),
 			Retry:    a.get("retry").boolean(),
 		}
-		for _, t := range a.get("tokens").strs() {
+		tokens := a.get("tokens")
+		for _, t := range tokens.strs() {
 			app.Tokens = append(app.Tokens, registry.NewSecret(t))
+		}
+		if tokens.set && len(app.Tokens) == 0 {
+			tokens.fail("takes at least one token; leave it out to send and check no signatures")
 		}
 		c.apps = append(c.apps, app)
 		if a.doc.err != nil {
@@ -280,8 +300,12 @@ func (c *config) readLimit(v value) {
 		return
 	}
 	v.keys("per_second", "burst")
-	c.limit = &limit{perSecond: v.get("per_second").number(), burst: int(v.get("burst").integer(0, 1, 1<<30))}
+	rate := v.get("per_second")
+	c.limit = &limit{perSecond: rate.number(maxRate), burst: int(v.get("burst").integer(0, 1, maxRate))}
 	if c.limit.burst == 0 {
 		c.limit.burst = int(max(1, c.limit.perSecond))
+	}
+	if _, err := c.limit.limiter(); err != nil {
+		rate.fail("takes a rate that can be counted (%v)", err)
 	}
 }

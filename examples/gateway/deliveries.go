@@ -28,7 +28,11 @@ func (g *gateway) listDeliveries(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	f := delivery.Filter{State: delivery.State(r.URL.Query().Get("state")), Limit: limit}
+	state, ok := parameter(w, r, "state", "")
+	if !ok {
+		return
+	}
+	f := delivery.Filter{State: delivery.State(state), Limit: limit}
 	switch f.State {
 	case "", delivery.Pending, delivery.Delivered, delivery.Dead:
 	default:

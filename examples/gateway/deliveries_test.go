@@ -146,10 +146,12 @@ func TestDeliveriesAndAttempts(t *testing.T) {
 	if s := p.stats(t); s != (statsRow{Delivered: 5, Dead: 1, Endpoints: 2}) {
 		t.Errorf("%+v", s)
 	}
-	p.admin(t, "GET", "/admin/deliveries?state=lost", "").want(t, 400)
+	for _, query := range []string{"deliveries?state=lost", "deliveries?state=dead&state=pending", "deliveries?state=%zz", "smartbots/apps?group_id=tea-club&group_id=chess"} {
+		p.admin(t, "GET", "/admin/"+query, "").want(t, 400)
+	}
 	p.admin(t, "GET", "/admin/deliveries/none/attempts", "").want(t, 404)
 	for _, path := range []string{"deliveries", "subscriptions", "received"} {
-		for _, limit := range []string{"0", "-1", "1001", "x", "", "1.5", "1&limit=2"} {
+		for _, limit := range []string{"0", "-1", "1001", "x", "", "1.5", "1&limit=2", "%zz", "1&x=%zz", "1&limit=%zz"} {
 			p.admin(t, "GET", "/admin/"+path+"?limit="+limit, "").want(t, 400)
 		}
 		for _, limit := range []string{"1", "1000"} {

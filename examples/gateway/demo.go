@@ -262,14 +262,14 @@ type narrator struct {
 func (n *narrator) Do(req *http.Request) (*http.Response, error) {
 	begin := time.Now()
 	resp, err := n.Client.Do(req)
-	result := "accepted"
+	result, next := "accepted", ""
 	switch {
 	case err != nil:
-		result = "failed: " + err.Error()
+		result, next = "failed", ": "+err.Error()
 	case resp.StatusCode != http.StatusOK:
-		result = fmt.Sprintf("refused with %d, to be tried again", resp.StatusCode)
+		result, next = fmt.Sprintf("refused with %d", resp.StatusCode), ", to be tried again"
 	}
 	id := strings.Join(req.Header[delivery.HeaderID], "")
-	n.out.printf("attempt   POST %-10s %s  %s in %s", req.URL.Path, id, result, time.Since(begin).Round(100*time.Microsecond))
+	n.out.printf("attempt   POST %-10s %s  %s after %s%s", req.URL.Path, id, result, time.Since(begin).Round(100*time.Microsecond), next)
 	return resp, err
 }

@@ -16,7 +16,7 @@ func checkDemo(t *testing.T, out string) {
 	refused, accepted := 0, 0
 	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "attempt") && strings.Contains(line, "/smartbots") {
-			if strings.Contains(line, "refused") {
+			if strings.Contains(line, "refused with 503 after ") && strings.HasSuffix(line, "s, to be tried again\n") {
 				refused++
 			}
 			if strings.Contains(line, "accepted") {
@@ -49,6 +49,9 @@ func TestDemo(t *testing.T) {
 	if took := time.Since(begin); took < 11*time.Second || took > 20*time.Second {
 		t.Errorf("-demo-for 12s took %s", took)
 	}
+	if stderr.Len() > 0 {
+		t.Errorf("standard error: %s", &stderr)
+	}
 	checkDemo(t, stdout.String())
 }
 
@@ -57,6 +60,9 @@ func TestRunDemo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if err := main.Run(t.Context(), []string{"gateway", "-demo-for", "12s"}, &stdout, &stderr); err != nil {
 		t.Fatalf("%v: %s%s", err, &stdout, &stderr)
+	}
+	if stderr.Len() > 0 {
+		t.Errorf("standard error: %s", &stderr)
 	}
 	checkDemo(t, stdout.String())
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -41,6 +42,7 @@ func startReceiver(ctx context.Context) (*receiver, error) {
 	rc.server = &http.Server{
 		Handler:           rc,
 		ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0), // connections that the gateway drops are no news
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
 	}
 	go rc.server.ServeTLS(ln, "", "") //nolint:errcheck // ends with close

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -208,11 +207,12 @@ func (v value) integer(fallback, least, most int64) int64 {
 	return i
 }
 
-func (v value) number() float64 {
+// number is above 0 and at most most.
+func (v value) number(most float64) float64 {
 	n, ok := v.v.(json.Number)
 	f, err := n.Float64()
-	if !ok || err != nil || math.IsInf(f, 0) || f <= 0 {
-		v.fail("takes a number above 0")
+	if !ok || err != nil || f <= 0 || f > most {
+		v.fail("takes a number above 0, at most %.0f", most)
 		return 1
 	}
 	return f

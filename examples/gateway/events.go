@@ -2,10 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -221,17 +221,20 @@ func strictObject(raw []byte, to any) error {
 	if doc.doc.err != nil || doc.v == nil {
 		return errors.New("takes an object with the keys " + fmt.Sprint(jsonNames(to)))
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	if err := d.Decode(to); err != nil {
-		if wrong, is := errors.AsType[*json.UnmarshalTypeError](err); is {
-			return fmt.Errorf("%s has the wrong type", wrong.Field)
-		}
+	err = json.Unmarshal(raw, to)
+	if wrong, is := errors.AsType[*json.UnmarshalTypeError](err); is {
+		return fmt.Errorf("%s takes %s", wrong.Field, cmp.Or(takes[wrong.Field], "a string"))
+	}
+	if err != nil {
 		return errors.New("not JSON")
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
-	}
 	return nil
+}
+
+// takes are the keys of requests that take something else than a string.
+var takes = map[string]string{
+	"types": "a list of strings", "dry_run": "true or false",
+	"from": instantForm, "to": instantForm,
 }
 
 // jsonNames lists the keys that a struct takes.

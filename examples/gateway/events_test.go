@@ -32,7 +32,7 @@ func TestEventsRefused(t *testing.T) {
 		{"unknown member", `[` + good + `,` + with(`"later":1`) + `]`, 400, "1"},
 		{"member in another case", strings.Replace(good, `"type"`, `"Type"`, 1), 400, "0"},
 		{"member twice", with(`"type":"a"`), 400, "0"},
-		{"type a number", strings.Replace(good, `"a"`, `1`, 1), 400, "type"},
+		{"type a number", strings.Replace(good, `"a"`, `1`, 1), 400, "type takes a string"},
 		{"no type", `{"dialect":"standard","tenant":"t1","data":1}`, 400, "type"},
 		{"no data", `[` + good + `,` + good + `,{"dialect":"standard","tenant":"t1","type":"a"}]`, 400, "2"},
 		{"no tenant", `{"dialect":"standard","type":"a","data":1}`, 400, "tenant"},
@@ -49,7 +49,7 @@ func TestEventsRefused(t *testing.T) {
 		{"group_chat only", `{"dialect":"smartbots","scope":"tea-club","type":"callback_removed",` + data + `}`, 400, "group_chat"},
 		{"a field is missing", bot(`"scope":"tea-club","data":{"speaker_name":"a","message":"m"}`), 400, "0"},
 		{"a field too many", bot(`"scope":"tea-club",` + strings.Replace(data, `{`, `{"action":"callback_removed",`, 1)), 400, "0"},
-		{"a field is a number", bot(`"scope":"tea-club",` + strings.Replace(data, `"m"`, `1`, 1)), 400, "0"},
+		{"a field is a number", bot(`"scope":"tea-club",` + strings.Replace(data, `"m"`, `1`, 1)), 400, "takes exactly the strings speaker_name, speaker_uuid and message"},
 		{"a field twice", bot(`"scope":"tea-club",` + strings.Replace(data, `{`, `{"message":"x",`, 1)), 400, "0"},
 		{"unknown developer", bot(`"tenant":"dev9","scope":"tea-club",` + data), 404, "tenant"},
 

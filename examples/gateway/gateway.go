@@ -4,18 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,15 +72,15 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 		}
 		return nil
 	})
-	secret, err := cfg.secret()
+	key, err := cfg.key()
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := registry.NewAESGCM(secret)
+	sealer, err := registry.NewAESGCM(key.bytes)
 	if err != nil {
 		return nil, err
 	}
-	codeKey, err := hkdf.Key(sha256.New, secret, nil, "gateway: security codes", 32)
+	codeKey, err := hkdf.Key(sha256.New, key.bytes, nil, "gateway: security codes", 32)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +88,14 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 	if err != nil {
 		return nil, err
 	}
-	if g.groups, err = newGroups(ctx, cfg.groups, codeKey, codes); err != nil {
+	said, err := digests(cfg.groups, codeKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := key.proven(ctx, sealer, reg, codes, said); err != nil {
+		return nil, err
+	}
+	if g.groups, err = newGroups(ctx, cfg.groups, said, codeKey, codes); err != nil {
 		return nil, err
 	}
 	if g.tenants, err = ednapulse.NewTenants(cfg.tenants...); err != nil {
@@ -107,7 +109,7 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 		}
 		tencent.Signer = apps.Signer
 	}
-	g.client, err = egress.New(egress.Config{Policy: cfg.policy, RootCAs: cfg.roots, Timeout: cfg.timeout})
+	g.client, err = egress.New(egress.Config{Policy: cfg.policy, RootCAs: cfg.roots, Timeout: cfg.longest()})
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +123,7 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 	client, trace := g.observed.sending(client)
 	g.engine, err = delivery.New(delivery.Config{
 		Store:    g.store,
-		Registry: capped(reg, cfg.urls),
+		Registry: timed(capped(reg, cfg.urls), cfg.timeout),
 		Client:   client,
 		Dialects: map[string]delivery.Dialect{
 			smartbots.Name:        &smartbots.Dialect{Groups: g.groups},
@@ -154,62 +156,6 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 	}
 	g.handler = g.observed.receiving(handler, cfg.listen)
 	return g, g.alone(ctx, func() error { return g.reconcile(ctx) })
-}
-
-// secret returns the key that seals secrets: the configuration's, the one
-// beside the SQLite file, or a new one that lives as long as the process.
-func (c *config) secret() ([]byte, error) {
-	path, isFile := strings.CutPrefix(c.store, "sqlite:")
-	switch {
-	case c.secretKey != nil:
-		return c.secretKey, nil
-	case !isFile:
-		return randomKey(), nil
-	}
-	path += ".key"
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		text = base64.StdEncoding.AppendEncode(nil, randomKey())
-		err = writeOnce(path, text)
-		if errors.Is(err, os.ErrExist) { // another process was faster
-			text, err = os.ReadFile(path)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("%s does not hold 32 bytes in base64", path)
-	}
-	return key, nil
-}
-
-// writeOnce makes a file with its whole content or not at all.
-func writeOnce(path string, content []byte) error {
-	tmp, err := os.CreateTemp(dirOf(path), ".key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // what is left over is harmless
-	_, err = tmp.Write(content)
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Link(tmp.Name(), path)
-}
-
-func dirOf(path string) string {
-	if i := strings.LastIndexByte(path, os.PathSeparator); i >= 0 {
-		return path[:i+1]
-	}
-	return "."
-}
-
-func randomKey() []byte {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails; it ends the program instead
-	return key
 }
 
 // reconcile brings the registrations up to what the configuration says: groups
@@ -278,6 +224,7 @@ func (g *gateway) serve(ctx context.Context, ready func(addr string)) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
+	asked := ctx // done when the end was asked for
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -294,6 +241,10 @@ func (g *gateway) serve(ctx context.Context, ready func(addr string)) error {
 	<-ctx.Done()
 	g.draining.Store(true)
 	sendErr := <-sent
+	if sendErr != nil && asked.Err() != nil { // what a store that is away was not told ends by expiry
+		g.log.LogAttrs(ctx, slog.LevelWarn, "gateway: the store was not told everything", slog.Any("error", sendErr))
+		sendErr = nil
+	}
 	stop, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer done()
 	if err := server.Shutdown(stop); err != nil {

@@ -20,6 +20,10 @@ type code struct{ file, current verify.Digest }
 type codeStore interface {
 	load(ctx context.Context) (map[string]code, error)
 	save(ctx context.Context, groupID string, c code) error
+	// check returns the sealed value that proves the key, nil if there is none.
+	check(ctx context.Context) ([]byte, error)
+	// keepCheck stores one unless there is one, and returns what is stored.
+	keepCheck(ctx context.Context, sealed []byte) ([]byte, error)
 	// shared reports whether another gateway may change them.
 	shared() bool
 }
@@ -39,19 +43,30 @@ type groups struct {
 // codesFor is how long a code counts that another gateway may have changed.
 const codesFor = time.Second
 
-func newGroups(ctx context.Context, list []groupConfig, key []byte, store codeStore) (*groups, error) {
+// digests are the codes that the configuration says, by the groups' ids.
+func digests(list []groupConfig, key []byte) (map[string]verify.Digest, error) {
+	said := make(map[string]verify.Digest, len(list))
+	for _, item := range list {
+		digest := verify.CodeDigest(key, item.code.Reveal())
+		if item.code.IsZero() {
+			var err error
+			if digest, err = verify.CodeDigestSHA1(key, item.codeSHA1.Reveal()); err != nil {
+				return nil, err
+			}
+		}
+		said[item.id] = digest
+	}
+	return said, nil
+}
+
+func newGroups(ctx context.Context, list []groupConfig, said map[string]verify.Digest, key []byte, store codeStore) (*groups, error) {
 	stored, err := store.load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	g := &groups{key: key, store: store, byID: map[string]smartbots.Group{}, byName: map[string]string{}, codes: map[string]code{}}
 	for _, item := range list {
-		var digest verify.Digest
-		if item.codeSHA1.IsZero() {
-			digest = verify.CodeDigest(key, item.code.Reveal())
-		} else if digest, err = verify.CodeDigestSHA1(key, item.codeSHA1.Reveal()); err != nil {
-			return nil, err
-		}
+		digest := said[item.id]
 		c, known := stored[item.id]
 		if !known || c.file != digest {
 			c = code{file: digest, current: digest}
@@ -146,9 +161,11 @@ func (g *groups) setCode(ctx context.Context, id, plain string) error {
 // memoryCodes keeps nothing: with the process ends the store, too.
 type memoryCodes struct{}
 
-func (*memoryCodes) shared() bool                                     { return false }
-func (*memoryCodes) load(context.Context) (map[string]code, error)    { return map[string]code{}, nil }
-func (*memoryCodes) save(ctx context.Context, _ string, _ code) error { return ctx.Err() }
+func (*memoryCodes) shared() bool                                          { return false }
+func (*memoryCodes) load(context.Context) (map[string]code, error)         { return map[string]code{}, nil }
+func (*memoryCodes) save(ctx context.Context, _ string, _ code) error      { return ctx.Err() }
+func (*memoryCodes) check(context.Context) ([]byte, error)                 { return nil, nil }
+func (*memoryCodes) keepCheck(_ context.Context, b []byte) ([]byte, error) { return b, nil }
 
 // sqlCodes keeps codes in a table beside the deliveries.
 type sqlCodes struct {
@@ -159,23 +176,30 @@ type sqlCodes struct {
 // codeTexts are the statements as a database understands them.
 type codeTexts struct {
 	migrate, load, save string
+	check, keepCheck    string
 	shared              bool // by other gateways
 }
 
 var sqliteCodes = codeTexts{
-	migrate: `CREATE TABLE IF NOT EXISTS gateway_code (group_id TEXT PRIMARY KEY, file BLOB NOT NULL, current BLOB NOT NULL)`,
-	load:    `SELECT group_id, file, current FROM gateway_code`,
+	migrate: `CREATE TABLE IF NOT EXISTS gateway_code (group_id TEXT PRIMARY KEY, file BLOB NOT NULL, current BLOB NOT NULL);
+		CREATE TABLE IF NOT EXISTS gateway_key (one INTEGER PRIMARY KEY, sealed BLOB NOT NULL)`,
+	load: `SELECT group_id, file, current FROM gateway_code`,
 	save: `INSERT INTO gateway_code (group_id, file, current) VALUES (?, ?, ?)
 		ON CONFLICT (group_id) DO UPDATE SET file = excluded.file, current = excluded.current`,
+	check:     `SELECT sealed FROM gateway_key`,
+	keepCheck: `INSERT INTO gateway_key (one, sealed) VALUES (1, ?) ON CONFLICT DO NOTHING`,
 }
 
 var postgresCodes = codeTexts{
 	migrate: `SELECT pg_advisory_xact_lock(hashtextextended('gateway codes', 0));
-		CREATE TABLE IF NOT EXISTS ringback.gateway_code (group_id text PRIMARY KEY, file bytea NOT NULL, current bytea NOT NULL)`,
+		CREATE TABLE IF NOT EXISTS ringback.gateway_code (group_id text PRIMARY KEY, file bytea NOT NULL, current bytea NOT NULL);
+		CREATE TABLE IF NOT EXISTS ringback.gateway_key (one int PRIMARY KEY, sealed bytea NOT NULL)`,
 	load: `SELECT group_id, file, current FROM ringback.gateway_code`,
 	save: `INSERT INTO ringback.gateway_code (group_id, file, current) VALUES ($1, $2, $3)
 		ON CONFLICT (group_id) DO UPDATE SET file = excluded.file, current = excluded.current`,
-	shared: true,
+	check:     `SELECT sealed FROM ringback.gateway_key`,
+	keepCheck: `INSERT INTO ringback.gateway_key (one, sealed) VALUES (1, $1) ON CONFLICT DO NOTHING`,
+	shared:    true,
 }
 
 func (s *sqlCodes) migrate(ctx context.Context) error {
@@ -217,4 +241,19 @@ func (s *sqlCodes) load(ctx context.Context) (map[string]code, error) {
 func (s *sqlCodes) save(ctx context.Context, id string, c code) error {
 	_, err := s.db.ExecContext(ctx, s.texts.save, id, c.file[:], c.current[:])
 	return err
+}
+
+func (s *sqlCodes) check(ctx context.Context) (sealed []byte, err error) {
+	err = s.db.QueryRowContext(ctx, s.texts.check).Scan(&sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // there is none, which is no error
+	}
+	return sealed, err
+}
+
+func (s *sqlCodes) keepCheck(ctx context.Context, sealed []byte) ([]byte, error) {
+	if _, err := s.db.ExecContext(ctx, s.texts.keepCheck, sealed); err != nil {
+		return nil, err
+	}
+	return s.check(ctx)
 }

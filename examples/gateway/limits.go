@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ringback-go/ringback/middleware"
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/registry/egress"
 	"github.com/ringback-go/ringback/registry/egress/probelimit"
@@ -35,6 +36,16 @@ func (g *gateway) newProber() (probelimit.Client, error) {
 	return probelimit.Client{Client: g.client, Limiter: limiter}, err
 }
 
+// limiter counts as "rate_limit" says; an error says that it cannot.
+func (l limit) limiter() (*middleware.LocalLimiter, error) {
+	requests, per := int(l.perSecond), time.Second
+	if float64(requests) != l.perSecond {
+		most := float64(math.MaxInt64 / 2) // fits, and is longer than any limiter counts
+		requests, per = 1, time.Duration(min(float64(time.Second)/l.perSecond, most))
+	}
+	return middleware.NewLocalLimiter(middleware.LocalLimiterConfig{Requests: requests, Per: per, Burst: l.burst})
+}
+
 // tooMany answers an error that says that a limit was met.
 func tooMany(w http.ResponseWriter, err error) bool {
 	wait, limited := egress.TooMany(err)
@@ -51,14 +62,7 @@ func capped(r registry.Registry, urls int) registry.Registry {
 	if urls == 0 {
 		return r
 	}
-	c := &cappedRegistry{Registry: r, urls: urls}
-	if v, ok := r.(registry.Versioned); ok {
-		return struct {
-			*cappedRegistry
-			registry.Versioned
-		}{c, v}
-	}
-	return c
+	return versioned(&cappedRegistry{Registry: r, urls: urls}, r)
 }
 
 type cappedRegistry struct {

@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,12 +40,25 @@ func (b *background) close() error {
 
 // selection is the body of a redrive or a replay.
 type selection struct {
-	SubscriptionID string    `json:"subscription_id"`
-	Tenant         string    `json:"tenant"`
-	Type           string    `json:"type"`
-	From           time.Time `json:"from"`
-	To             time.Time `json:"to"`
-	DryRun         bool      `json:"dry_run"`
+	SubscriptionID string  `json:"subscription_id"`
+	Tenant         string  `json:"tenant"`
+	Type           string  `json:"type"`
+	From           instant `json:"from"`
+	To             instant `json:"to"`
+	DryRun         bool    `json:"dry_run"`
+}
+
+// instant is a time whose error names the key, as those of other types do.
+type instant struct{ time.Time }
+
+const instantForm = `a time such as "2026-01-31T12:00:00Z"`
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (i *instant) UnmarshalJSON(b []byte) error {
+	if err := i.Time.UnmarshalJSON(b); err != nil {
+		return &json.UnmarshalTypeError{Value: "text", Type: reflect.TypeFor[time.Time]()}
+	}
+	return nil
 }
 
 // again answers POST /admin/redrive and /admin/replay: how many deliveries will
@@ -99,7 +114,7 @@ func (g *gateway) selected(w http.ResponseWriter, r *http.Request, replay bool) 
 	case replay && in.SubscriptionID == "":
 		problem(w, http.StatusBadRequest, "subscription_id is missing")
 		return f, false, false
-	case !in.From.IsZero() && !in.To.IsZero() && in.To.Before(in.From):
+	case !in.From.IsZero() && !in.To.IsZero() && in.To.Before(in.From.Time):
 		problem(w, http.StatusBadRequest, "to is before from")
 		return f, false, false
 	}
@@ -116,7 +131,7 @@ func (g *gateway) selected(w http.ResponseWriter, r *http.Request, replay bool) 
 			return f, false, false
 		}
 	}
-	f = delivery.Filter{SubscriptionID: in.SubscriptionID, Tenant: in.Tenant, Type: in.Type, From: in.From, To: in.To}
+	f = delivery.Filter{SubscriptionID: in.SubscriptionID, Tenant: in.Tenant, Type: in.Type, From: in.From.Time, To: in.To.Time}
 	if f.To.IsZero() {
 		f.To = time.Now() // what the answer counts, and nothing after
 	}

@@ -112,3 +112,24 @@ func TestReplay(t *testing.T) {
 		t.Error("a replay without a subscription is not refused by its name")
 	}
 }
+
+// What a key takes is said with its name.
+func TestSelectionRefused(t *testing.T) {
+	t.Parallel()
+	p := serve(t, memory)
+	for body, want := range map[string]string{
+		`{"from":"x"}`:             "from takes a time such as",
+		`{"tenant":"t1","to":5}`:   "to takes a time such as",
+		`{"dry_run":"yes"}`:        "dry_run takes true or false",
+		`{"tenant":1}`:             "tenant takes a string",
+		`{"from":null,"to":[1,2]}`: "to takes a time such as",
+	} {
+		if r := p.admin(t, "POST", "/admin/redrive", body).want(t, 400); !strings.Contains(r.body, want) {
+			t.Errorf("%s: %s, want %q", body, r.body, want)
+		}
+	}
+	r := p.admin(t, "POST", "/admin/subscriptions", `{"dialect":"standard","tenant":"t","url":"https://127.0.0.1/","types":["a",1]}`).want(t, 400)
+	if !strings.Contains(r.body, "types takes a list of strings") {
+		t.Error(r.body)
+	}
+}

@@ -20,18 +20,11 @@ func (g *gateway) routes(codes verify.SecretChecker) (http.Handler, error) {
 	var limiter middleware.Limiter
 	peers := func(middleware.DenyFunc) middleware.Middleware { return middleware.Chain() }
 	if l := g.cfg.limit; l != nil {
-		requests, per := int(l.perSecond), time.Second
-		if float64(requests) != l.perSecond {
-			requests, per = 1, time.Duration(float64(time.Second)/l.perSecond)
-		}
-		shared := func() (middleware.Limiter, error) {
-			return middleware.NewLocalLimiter(middleware.LocalLimiterConfig{Requests: requests, Per: per, Burst: l.burst})
-		}
-		byPeer, err := shared()
+		byPeer, err := l.limiter()
 		if err != nil {
 			return nil, err
 		}
-		if limiter, err = shared(); err != nil {
+		if limiter, err = l.limiter(); err != nil {
 			return nil, err
 		}
 		peers = func(deny middleware.DenyFunc) middleware.Middleware {

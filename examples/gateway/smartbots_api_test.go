@@ -71,7 +71,8 @@ func TestSmartBotsReplies(t *testing.T) {
 		{"code and sha1", form("secret_sha1", sha1Hex(teaCode)), teaOK},
 		{"uuid in capitals", form("app_uuid", strings.ToUpper(kettleUUID)), teaOK},
 		{"spaces as %20", strings.ReplaceAll(form(), "Tea+Club", "Tea%20Club"), teaOK},
-		{"unknown parameter", form("later", "x") + "&later=y", teaOK},
+		{"unknown parameter", form("later", "x"), teaOK},
+		{"unknown parameter twice", form("later", "x") + "&later=x", failed("BAD PARAMETER later")},
 		{"group with its code's SHA-1 in the file", form("group", "Schach & Go", "secret", chessCode), chessOK},
 		{"the same by SHA-1", form("group", "Schach & Go", "secret", "", "secret_sha1", sha1Hex(chessCode)), chessOK},
 	}

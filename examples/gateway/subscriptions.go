@@ -147,13 +147,15 @@ type appOut struct {
 }
 
 func (g *gateway) listApps(w http.ResponseWriter, r *http.Request) {
-	id := r.URL.Query().Get("group_id")
+	id, ok := parameter(w, r, "group_id", "")
+	if !ok {
+		return
+	}
 	if id == "" {
 		problem(w, http.StatusBadRequest, "group_id is missing")
 		return
 	}
-	if _, known, err := g.groups.GroupByID(r.Context(), id); err != nil || !known {
-		problem(w, http.StatusNotFound, "unknown group")
+	if !g.hasGroup(w, r, id) {
 		return
 	}
 	apps, err := smartbots.Apps(r.Context(), g.engine.Registry(), id)
@@ -171,6 +173,18 @@ func (g *gateway) listApps(w http.ResponseWriter, r *http.Request) {
 		out = append(out, appOut{a.SubscriptionID, a.Name, a.URLHost, timeOrNull(a.Since), timeOrNull(at)})
 	}
 	answer(w, http.StatusOK, out)
+}
+
+// hasGroup reports whether there is such a group, or answers why not.
+func (g *gateway) hasGroup(w http.ResponseWriter, r *http.Request, id string) bool {
+	_, known, err := g.groups.GroupByID(r.Context(), id)
+	switch {
+	case err != nil:
+		g.failed(w, r, err)
+	case !known:
+		problem(w, http.StatusNotFound, "unknown group")
+	}
+	return known && err == nil
 }
 
 // lastSuccess looks at the latest deliveries: the last to be published need not
@@ -205,11 +219,10 @@ func (g *gateway) postCode(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, "security_code is missing")
 		return
 	}
-	ctx := context.WithoutCancel(r.Context()) // half a change is no change
-	if _, known, err := g.groups.GroupByID(ctx, in.GroupID); err != nil || !known {
-		problem(w, http.StatusNotFound, "unknown group")
+	if !g.hasGroup(w, r, in.GroupID) {
 		return
 	}
+	ctx := context.WithoutCancel(r.Context()) // half a change is no change
 	if err := g.groups.setCode(ctx, in.GroupID, in.SecurityCode); err != nil {
 		g.failed(w, r, err)
 		return
