@@ -99,7 +99,8 @@ type Dedup struct {
 // subject: two parties may use the same id. It does not tell the keys of one
 // verifier apart, because one sender may sign a repeat by another key; where
 // they belong to different senders, add the key. It is empty outside of
-// [Signature], and where the scheme has no id: Tencent Sign, Slack, Stripe.
+// [Signature], and where the scheme has no id: Tencent Sign, Slack, Stripe. There
+// the id is in the body: see the Example of [Dedup] for Stripe.
 func ByMessage(r *http.Request) string {
 	id, _ := IdentityFrom(r.Context())
 	if id.MessageID == "" {

@@ -1,7 +1,9 @@
 package middleware_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ringback-go/ringback/middleware"
+	"github.com/ringback-go/ringback/verify"
 )
 
 func ExampleRecover() {
@@ -41,6 +44,47 @@ func ExampleDedup() {
 	// 200 run 1
 	// 200 run 1
 	// 409 {"title":"Conflict","status":409}
+}
+
+// Stripe signs no id of the message, but each body has the event's: take it from
+// there, behind a Signature. Slack's is "event_id".
+func ExampleDedup_stripe() {
+	scheme, err := verify.NewHMAC(verify.Stripe(), verify.Key{Secret: []byte("whsec_test_secret")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	gates := middleware.Chain(
+		middleware.Body{}.Handler,
+		middleware.Signature{Verifier: scheme}.Handler,
+		middleware.Dedup{Store: &middleware.MemoryDedup{}, ID: func(r *http.Request) string {
+			body, _ := middleware.RawBody(r)
+			var event struct {
+				ID string `json:"id"`
+			}
+			_ = json.Unmarshal(body, &event) // without an id the request is refused
+			return event.ID
+		}}.Handler,
+	)
+	runs := 0
+	h := gates(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		runs++
+		fmt.Fprintf(w, "run %d", runs)
+	}))
+	for range 2 { // the second time with another timestamp, as a retry of Stripe's has
+		body := []byte(`{"id":"evt_1","type":"invoice.paid"}`)
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		header, err := scheme.Sign("", verify.Message{Body: body, At: time.Now()})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		r.Header = header
+		show(h, r)
+	}
+	// Output:
+	// 200 run 1
+	// 200 run 1
 }
 
 func ExampleNewProxies() {
