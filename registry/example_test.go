@@ -36,7 +36,7 @@ func ExampleMemory() {
 	fmt.Println(err, errors.Is(err, registry.ErrInvalid))
 	// Output:
 	// https://example.com/new active 2 [***]
-	// registry: invalid subscription: Types true
+	// registry: invalid subscription: Types: takes 1 to 256 types true
 }
 
 func ExampleNewCache() {

@@ -63,7 +63,8 @@ type Filter struct {
 type Error struct {
 	ID    string // may be empty
 	Field string // Go name of the field; of TLS, "TLS.Certificate", "TLS.Key" or "TLS.Roots"
-	// Detail, for TLS and Headers, is a fixed phrase that says what is wrong.
+	// Detail says what the field takes, or what is wrong with it, in fixed words:
+	// nothing of the subscription is in it. It may be empty.
 	Detail string
 	Err    error // ErrInvalid or another sentinel of this package
 }
@@ -97,7 +98,9 @@ const (
 // that [Header.Check] refuses, one too many or the same twice. It does not judge
 // the URL: that is the egress policy's work.
 func Validate(s Subscription) error {
-	invalid := func(field string) error { return &Error{ID: s.ID, Field: field, Err: ErrInvalid} }
+	invalid := func(field, detail string, numbers ...any) error {
+		return &Error{ID: s.ID, Field: field, Detail: fmt.Sprintf(detail, numbers...), Err: ErrInvalid}
+	}
 	for _, f := range []struct {
 		name, value string
 		max         int
@@ -112,47 +115,47 @@ func Validate(s Subscription) error {
 		{"URL", s.URL, MaxURL},
 	} {
 		if len(f.value) > f.max || !storable(f.value) {
-			return invalid(f.name)
+			return invalid(f.name, "takes %d bytes of UTF-8 without NUL at most", f.max)
 		}
 	}
 	switch {
 	case s.Dialect == "":
-		return invalid("Dialect")
+		return invalid("Dialect", "is needed")
 	case s.URL == "":
-		return invalid("URL")
+		return invalid("URL", "is needed")
 	case len(s.Types) == 0 || len(s.Types) > MaxTypes:
-		return invalid("Types")
+		return invalid("Types", "takes 1 to %d types", MaxTypes)
 	case len(s.Secrets) > MaxSecrets:
-		return invalid("Secrets")
+		return invalid("Secrets", "takes %d secrets at most", MaxSecrets)
 	case s.State != "" && !s.State.Valid():
-		return invalid("State")
+		return invalid("State", "does not exist")
 	case s.Revision < 0:
-		return invalid("Revision")
+		return invalid("Revision", "is negative")
 	case s.Limits.MaxInFlight < 0 || s.Limits.PerSecond < 0 || s.Limits.Timeout < 0,
 		math.IsNaN(s.Limits.PerSecond), math.IsInf(s.Limits.PerSecond, 0):
-		return invalid("Limits")
+		return invalid("Limits", "takes numbers of 0 and more")
 	case !s.ExpiresAt.IsZero() && (s.ExpiresAt.UTC().Year() < 1 || s.ExpiresAt.UTC().Year() > 9999):
-		return invalid("ExpiresAt")
+		return invalid("ExpiresAt", "takes a time in the years 1 to 9999")
 	}
 	for _, t := range s.Types {
 		if t == "" || len(t) > MaxText || !storable(t) {
-			return invalid("Types")
+			return invalid("Types", "takes names of 1 to %d bytes of UTF-8 without NUL", MaxText)
 		}
 	}
 	for _, k := range s.Secrets {
 		if k.IsZero() || len(k.Reveal()) > MaxSecret {
-			return invalid("Secrets")
+			return invalid("Secrets", "takes secrets of 1 to %d bytes", MaxSecret)
 		}
 	}
 	n := 0
 	for k, v := range s.Meta {
 		if !storable(k) || !storable(v) {
-			return invalid("Meta")
+			return invalid("Meta", "takes UTF-8 without NUL")
 		}
 		n += len(k) + len(v)
 	}
 	if n > MaxMeta {
-		return invalid("Meta")
+		return invalid("Meta", "takes %d bytes at most", MaxMeta)
 	}
 	if detail := checkHeaders(s.Headers); detail != "" {
 		return &Error{ID: s.ID, Field: "Headers", Detail: detail, Err: ErrInvalid}

@@ -33,7 +33,8 @@ type Subscription struct {
 	// URL is where callbacks go, in the canonical spelling of
 	// [github.com/ringback-go/ringback/registry/egress.Policy.Check].
 	URL string
-	// Types are the event types wanted, each compared exactly.
+	// Types are the event types wanted, each compared exactly: there are no
+	// wildcards.
 	Types []string
 	// Secrets sign or accompany the requests, the first one first. They are
 	// sealed at rest.

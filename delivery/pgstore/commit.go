@@ -13,12 +13,22 @@ import (
 	"github.com/ringback-go/ringback/delivery/lanes"
 )
 
+// mostDeadlocks is how often a batch is committed again that the server gave up
+// for another transaction's sake, such as a change of the tables.
+const mostDeadlocks = 3
+
 // Commit implements [lanes.Backend]. All of a batch goes in one round trip, as
 // one transaction; the row of tally makes sure that it happens once.
 func (r *rows) Commit(ctx context.Context, b *lanes.Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	err := r.commit(ctx, b)
+	for range mostDeadlocks {
+		if !violates(err, "40P01", "") {
+			break
+		}
+		err = r.commit(ctx, b) // nothing was stored; whoever changes the tables has what it waited for
+	}
 	if violates(err, "23505", "delivery_pkey") { // seqs are given again: the server that took over after a failover was behind
 		if err = r.leap(ctx); err == nil {
 			err = r.commit(ctx, b)

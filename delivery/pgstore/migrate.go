@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -35,7 +36,8 @@ func Migrations() fs.FS {
 }
 
 // Migrate makes the schema and brings its tables up to date. Any number of
-// processes may call it at once. Empty is [DefaultSchema].
+// processes may call it at once, and others may be at work. Tables that somebody
+// holds are tried for a minute. Empty is [DefaultSchema].
 func Migrate(ctx context.Context, pool *pgxpool.Pool, name string) error {
 	if name != "" && !schemaName.MatchString(name) {
 		return errSchema(name)
@@ -51,9 +53,33 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, s schema) error {
 	if v, err := s.version(ctx, pool); err == nil && v.number >= len(files) {
 		return v.usable(len(files)) // whoever finds everything made needs no right to make it
 	}
+	// A change of a table waits for all who use it, and all who come wait behind
+	// it: so it does not wait for long, and tries again.
+	const pauseMin, pauseMax = 100 * time.Millisecond, 2 * time.Second
+	begin := time.Now()
+	for pause := pauseMin; ; pause = min(2*pause, pauseMax) {
+		err := migrateOnce(ctx, pool, s, files)
+		if !violates(err, "40P01", "") && !violates(err, "55P03", "") || time.Since(begin) > migratePatience {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
+
+// migratePatience is how long tables are tried to be changed that are in use.
+const migratePatience = time.Minute
+
+func migrateOnce(ctx context.Context, pool *pgxpool.Pool, s schema, files []fs.DirEntry) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		for _, q := range []string{
 			`SELECT pg_advisory_xact_lock(hashtextextended('ringback migrations', 0))`,
+			`SET LOCAL lock_timeout = '1s'`,
 			`DO $$ BEGIN IF to_regnamespace('` + string(s) + `') IS NULL THEN CREATE SCHEMA ` + string(s) + `; END IF; END $$`,
 			`SET LOCAL search_path = ` + string(s),
 			`CREATE TABLE IF NOT EXISTS version (version integer NOT NULL)`,

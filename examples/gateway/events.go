@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/dialect/ednapulse"
@@ -95,7 +96,8 @@ func describe(e *delivery.Error) string {
 	if e.Field == "" || e.Field == "Data" {
 		return fmt.Sprintf("event %d: %v", e.Index, e.Err)
 	}
-	return fmt.Sprintf("event %d: %s is not acceptable", e.Index, e.Field)
+	rule := strings.TrimPrefix(e.Err.Error(), delivery.ErrInvalid.Error()+": ")
+	return fmt.Sprintf("event %d: %s: %s", e.Index, strings.ToLower(e.Field), rule)
 }
 
 // splitEvents returns the events of a body: one object or an array of them.

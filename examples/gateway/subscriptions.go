@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -95,7 +96,7 @@ func (g *gateway) postSubscription(w http.ResponseWriter, r *http.Request) {
 	sub, secret := standardwebhooks.NewSubscription(in.Tenant, u.String(), in.Types...)
 	stored, err := g.engine.Subscribe(r.Context(), sub)
 	if bad, is := errors.AsType[*registry.Error](err); is {
-		problem(w, http.StatusBadRequest, bad.Field+" is not acceptable")
+		problem(w, http.StatusBadRequest, strings.TrimSpace(strings.ToLower(bad.Field)+": "+bad.Detail))
 		return
 	}
 	if err != nil && tooMany(w, err) {

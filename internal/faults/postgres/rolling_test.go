@@ -3,12 +3,16 @@
 package postgres_test
 
 import (
+	"context"
 	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ringback-go/ringback/delivery/pgstore"
 	"github.com/ringback-go/ringback/internal/faults/rig"
@@ -66,7 +70,9 @@ func TestB66RollingUpdate(t *testing.T) {
 	s.start(t, 2)
 	s.shared(t)
 	s.traffic(t, "e", rig.Size(500, 300, 120))
-	s.startProgram(t, 1, program) // changes the tables under the others
+	tx := s.begin(t, pgx.TxOptions{}, `LOCK TABLE ringback.delivery IN ACCESS SHARE MODE`)  // as a dump does
+	time.AfterFunc(2500*time.Millisecond, func() { _ = tx.Rollback(context.Background()) }) // longer than a change waits
+	s.startProgram(t, 1, program)                                                           // changes the tables under the others
 	s.kill(t, 0)
 	s.start(t, 1)
 	s.shared(t)
