@@ -21,7 +21,8 @@ type Config struct {
 	// for a second at most; see [Engine.Registry].
 	Registry registry.Registry
 	// Dialects are the ways to talk, by the names that events and subscriptions
-	// use. Needed.
+	// use. Needed. Deliveries of others are left in the store, a minute at a time,
+	// for an engine that has theirs.
 	Dialects map[string]Dialect
 	// Client sends the requests. Needed; see registry/egress.
 	Client Client

@@ -91,7 +91,7 @@ func (r *run) strange(ctx context.Context, l *Lease) {
 	}
 	r.mu.Unlock()
 	if !told {
-		r.log.LogAttrs(ctx, slog.LevelError, "delivery: this engine does not have the dialect, deliveries of it are left for another; do two engines share a store that should not?",
+		r.log.LogAttrs(ctx, slog.LevelError, "delivery: this engine does not have the dialect: its deliveries are left for an engine that has",
 			slog.String("dialect", l.Dialect), slog.String("delivery_id", l.ID))
 	}
 }

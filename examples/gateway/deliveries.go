@@ -105,8 +105,12 @@ func (g *gateway) retryDelivery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sub, err := g.engine.Registry().Get(ctx, d.SubscriptionID)
-	if errors.Is(err, registry.ErrNotFound) || err == nil && (sub.State == registry.Removed || sub.State == registry.Disabled) {
+	switch {
+	case errors.Is(err, registry.ErrNotFound), err == nil && sub.State == registry.Removed:
 		problem(w, http.StatusConflict, "its registration is gone")
+		return
+	case err == nil && sub.State == registry.Disabled:
+		problem(w, http.StatusConflict, "its registration is disabled: enable that first")
 		return
 	}
 	if err == nil {
