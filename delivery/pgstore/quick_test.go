@@ -91,3 +91,22 @@ func TestDirect(t *testing.T) {
 		t.Error("the tracer saw no row stored")
 	}
 }
+
+// TestOutcomeIsThere: a row that has ended already, by whomever, keeps nobody from
+// settling it, nor those that are settled with it.
+func TestOutcomeIsThere(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pgtest.New(t).Database(t), lanes.Config{})
+	a := s.launch()
+	s.shared(20*time.Second, 64, a)
+	s.enqueue(a, spread("x", 10, 3)...)
+	leases := s.collect(10*time.Second, 10, a)[a]
+	pool := s.pool(s.url)
+	s.exec(pool, `INSERT INTO @.outcome (seq, state, at, attempts, data) SELECT seq, 2, 1, 7, '' FROM @.delivery WHERE id = $1`, leases[4].ID)
+	s.settle(a, leases...)
+	var ended, kept int
+	s.must(pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE attempts = 7) FROM `+s.schema+`.outcome`).Scan(&ended, &kept))
+	if ended != 10 || kept != 1 {
+		t.Errorf("%d outcomes, %d as they were", ended, kept)
+	}
+}

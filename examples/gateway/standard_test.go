@@ -110,6 +110,10 @@ func TestStandardGone(t *testing.T) {
 	if s := p.subscriptions(t)[0]; s.State != "disabled" {
 		t.Errorf("state %s", s.State)
 	}
+	refused := p.admin(t, "POST", "/admin/deliveries/"+p.deliveries(t, "state=dead")[0].ID+"/retry", "").want(t, 409)
+	if !strings.Contains(refused.body, "enable") {
+		t.Errorf("a retry of what is disabled: %s", refused.body)
+	}
 	if ev := p.publish(t, event("t1", "a", `4`))[0]; ev.Deliveries != 0 {
 		t.Errorf("%d deliveries to what is disabled", ev.Deliveries)
 	}

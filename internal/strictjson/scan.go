@@ -35,7 +35,8 @@ func skipSpace(data []byte, i int) int {
 	return i
 }
 
-// unicodeEscape reads \uXXXX at the beginning of b; -1 when it is not one.
+// unicodeEscape reads \u and four hexadecimal digits at the beginning of b; it is
+// -1 for anything else.
 func unicodeEscape(b []byte) rune {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
