@@ -43,7 +43,7 @@ func TestDeadlock(t *testing.T) {
 		if theirs == nil {
 			s.must(tx.Commit(t.Context()))
 		} else {
-			_ = tx.Rollback(t.Context()) //nolint:errcheck // the server did that
+			_ = tx.Rollback(t.Context()) // the server did
 		}
 		if err := <-ended; err != nil {
 			t.Fatalf("Enqueue: %v", err)
