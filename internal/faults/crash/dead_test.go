@@ -63,7 +63,19 @@ func TestB10Dead(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, rig.Listen(t))
 			s.rc.Handle("/"+sub, rig.Status(400))
-			s.dies(t, tt.step+":3", "publish "+sub+" e1 e2 e3 e4 e5")
+			p := rig.Start(t, rig.EngineRole, s.spec)
+			p.Await(t, "ready")
+			p.Send(t, "arm", tt.step+":3")
+			p.Await(t, "ok arm")
+			counts := 0
+			for i, e := range []string{"e1", "e2"} { // each in a settle of its own
+				p.Send(t, "publish "+sub+" "+e)
+				p.Await(t, "acked", i+1)
+				counts = settledAfter(t, p, counts)
+			}
+			p.Send(t, "publish "+sub+" e3")
+			p.Killed(t)
+			s.acked = p.Words("acked")
 			before := s.evidence(t)
 			unlogged := 1
 			if tt.dead {

@@ -66,13 +66,20 @@ func (s *scene) recovers(t *testing.T, f func(p *rig.Process), commands ...strin
 // settled waits until nothing is pending.
 func settled(t *testing.T, p *rig.Process) {
 	t.Helper()
-	n := 0
+	settledAfter(t, p, 0)
+}
+
+// settledAfter is settled for a process that said its counts n times before. It
+// returns how often it has said them now.
+func settledAfter(t *testing.T, p *rig.Process, n int) int {
+	t.Helper()
 	rig.Eventually(t, "nothing pending", func() bool {
 		p.Send(t, "counts")
 		n++
 		said := p.Await(t, "counts", n)
 		return len(said) > 2 && said[:2] == "0 "
 	})
+	return n
 }
 
 func (s *scene) evidence(t *testing.T) rig.Evidence {
