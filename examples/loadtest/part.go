@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"runtime/pprof"
 	"time"
+
+	"github.com/ringback-go/ringback/internal/usage"
 )
 
 // The environment makes the program something else than the load test.
@@ -86,7 +88,7 @@ func playPart(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		r = report{Error: err.Error()}
 	}
-	r.RSS = peakMiB()
+	r.RSS = usage.PeakMiB()
 	return json.NewEncoder(stdout).Encode(r)
 }
 
@@ -175,10 +177,10 @@ func startMeter(server func() float64) meter {
 	if server == nil {
 		server = func() float64 { return 0 }
 	}
-	return meter{cpu: cpuSeconds() + server(), begin: time.Now(), server: server}
+	return meter{cpu: usage.OwnSeconds() + server(), begin: time.Now(), server: server}
 }
 
 func (m meter) report(events int) report {
 	seconds := time.Since(m.begin).Seconds()
-	return report{Events: events, Seconds: seconds, CPU: cpuSeconds() + m.server() - m.cpu, Values: map[string]float64{}}
+	return report{Events: events, Seconds: seconds, CPU: usage.OwnSeconds() + m.server() - m.cpu, Values: map[string]float64{}}
 }

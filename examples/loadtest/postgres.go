@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"github.com/ringback-go/ringback/delivery/lanes"
 	"github.com/ringback-go/ringback/delivery/pgstore"
 	"github.com/ringback-go/ringback/internal/pgtest"
+	"github.com/ringback-go/ringback/internal/usage"
 	"github.com/ringback-go/ringback/registry"
 	"github.com/ringback-go/ringback/registry/sqlregistry"
 )
@@ -93,7 +92,7 @@ func (r *rig) openPostgres(ctx context.Context, o order, lane lanes.Config) erro
 	if err != nil {
 		return err
 	}
-	r.cpu = func() float64 { return treeCPU(server) }
+	r.cpu = func() float64 { return usage.TreeSeconds(server) }
 	sealer, err := registry.NewAESGCM(o.Key)
 	if err != nil {
 		return err
@@ -197,54 +196,8 @@ func serverOf(ctx context.Context, pool *pgxpool.Pool) (int, error) {
 	if err := pool.QueryRow(ctx, `SELECT pg_backend_pid(), host(inet_server_addr())`).Scan(&backend, &addr); err != nil {
 		return 0, err
 	}
-	stat, ok := procStat(strconv.Itoa(backend))
-	if !ok || addr != nil && *addr != "127.0.0.1" && *addr != "::1" {
+	if addr != nil && *addr != "127.0.0.1" && *addr != "::1" {
 		return 0, nil
 	}
-	return stat.parent, nil
-}
-
-// proc is what /proc tells of a process.
-type proc struct {
-	parent    int
-	own, gone float64 // seconds it used, and its children that have ended
-}
-
-func procStat(pid string) (p proc, ok bool) {
-	b, err := os.ReadFile("/proc/" + pid + "/stat")
-	if err != nil {
-		return p, false // not Linux, or it has ended
-	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	if len(f) < 15 {
-		return p, false
-	}
-	const tick = 100 // a second, on every Linux
-	number := func(i int) float64 {
-		v, _ := strconv.ParseFloat(f[i], 64) // the kernel wrote it
-		return v / tick
-	}
-	p.parent, _ = strconv.Atoi(f[1]) // the kernel wrote it
-	p.own, p.gone = number(11)+number(12), number(13)+number(14)
-	return p, true
-}
-
-// treeCPU is what a server's processes have used so far, in seconds.
-func treeCPU(server int) float64 {
-	root, ok := procStat(strconv.Itoa(server))
-	if server == 0 || !ok {
-		return 0
-	}
-	sum := root.own + root.gone
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return sum
-	}
-	for _, e := range entries {
-		if p, ok := procStat(e.Name()); ok && p.parent == server {
-			sum += p.own + p.gone
-		}
-	}
-	return sum
+	return usage.ParentOf(backend), nil
 }

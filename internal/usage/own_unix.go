@@ -1,14 +1,14 @@
 //go:build unix
 
-package main
+package usage
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuSeconds is what this process has used so far.
-func cpuSeconds() float64 {
+// OwnSeconds is the processor time that this process has used so far.
+func OwnSeconds() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
