@@ -26,6 +26,7 @@ type bench struct {
 	token      string // in the names of what they are in
 	server     string // URL of PostgreSQL, once a row needed it
 	stopServer func() error
+	river      string // the program of River's rows, once a row needed it
 }
 
 // round is what one row did in one round.

@@ -111,11 +111,20 @@ func profiled(path string, play func() (report, error)) (r report, err error) {
 // child runs a part in a fresh process of this program.
 func (b *bench) child(ctx context.Context, o order) (report, error) {
 	o.URL, o.Key = b.url, b.key
-	said, err := json.Marshal(o)
+	exe, err := os.Executable()
 	if err != nil {
 		return report{}, err
 	}
-	cmd, stdin, stdout, err := startSelf(ctx, b.stderr, roleEnv+"="+partRole, orderEnv+"="+string(said))
+	return b.carriedOut(ctx, exe, o)
+}
+
+// carriedOut has a program run what is ordered.
+func (b *bench) carriedOut(ctx context.Context, exe string, ordered any) (report, error) {
+	said, err := json.Marshal(ordered)
+	if err != nil {
+		return report{}, err
+	}
+	cmd, stdin, stdout, err := startProgram(ctx, exe, b.stderr, roleEnv+"="+partRole, orderEnv+"="+string(said))
 	if err != nil {
 		return report{}, err
 	}
@@ -145,13 +154,9 @@ func (b *bench) inScratch(ctx context.Context, o order) (_ report, err error) {
 	return b.child(ctx, o)
 }
 
-// startSelf starts this program once more.
-func startSelf(ctx context.Context, stderr io.Writer, env ...string) (*exec.Cmd, io.Closer, io.Reader, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	cmd := exec.CommandContext(ctx, exe) //nolint:gosec // this program itself
+// startProgram starts a program that ends when the closer is closed.
+func startProgram(ctx context.Context, exe string, stderr io.Writer, env ...string) (*exec.Cmd, io.Closer, io.Reader, error) {
+	cmd := exec.CommandContext(ctx, exe) //nolint:gosec // this program itself, or one that it has built
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = stderr
 	stdin, err := cmd.StdinPipe()

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -154,7 +155,11 @@ type receiver struct {
 }
 
 func startReceiver(ctx context.Context, stderr io.Writer) (*receiver, error) {
-	cmd, stdin, stdout, err := startSelf(ctx, stderr, roleEnv+"="+receiverRole)
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd, stdin, stdout, err := startProgram(ctx, exe, stderr, roleEnv+"="+receiverRole)
 	if err != nil {
 		return nil, err
 	}

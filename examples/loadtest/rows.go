@@ -34,6 +34,8 @@ func allRows() []row {
 		{name: "sqlite", round: loopRound, means: loop},
 		{name: "postgres", round: postgresRound(1), means: loop},
 		{name: "postgres2", round: postgresRound(2), means: loop + ", with two engines"},
+		{name: "river", round: riverRound("installed"), means: loop + ", through River as its documentation sets it up"},
+		{name: "rivertuned", round: riverRound("tuned"), means: loop + ", through River as it is quickest here, a hundred jobs in one insert"},
 		{name: "enqueue", round: enqueueRound, means: "durable publishes of 64 callers to the folder's fsyncs", more: []string{"fsync_rate", "p99_ms"}},
 		{
 			name: "backlog", round: backlogRound, means: "time of a lease with the backlog to that with 1,000, the worst of three; less is better",
