@@ -127,7 +127,7 @@ func TestURLsPerTenantLowered(t *testing.T) {
 // A-FLOOD-17: a refusal takes its slot, whatever was found; as text it is at once.
 func TestRefusalSlot(t *testing.T) {
 	t.Parallel()
-	const slot = 800 * time.Millisecond
+	const slot = 2 * time.Second
 	p := serve(t, memory, func(s settings) {
 		s.section("outbound")["probe_limit"] = settings{"per_tenant": 100, "slot": slot.String()}
 	})

@@ -70,7 +70,7 @@ func TestB15ImmediateRestart(t *testing.T) {
 	for k := range restarts {
 		passes(t, time.Second)
 		c.RestartImmediate(t)
-		if took := s.delivers(t, fmt.Sprintf("again%d", k)); took > 10*time.Second {
+		if took := s.delivers(t, fmt.Sprintf("again%d", k)); took > rig.Within(10*time.Second) {
 			t.Errorf("restart %d: it took %v until everything was delivered again", k, took)
 		}
 	}
@@ -90,7 +90,7 @@ func TestB26ServerKilled(t *testing.T) {
 	c.Kill(t)
 	passes(t, expiry+expiry/2) // the engines' rights end meanwhile
 	c.Restart(t)
-	if took := s.delivers(t, "again"); took > 15*time.Second {
+	if took := s.delivers(t, "again"); took > rig.Within(15*time.Second) {
 		t.Errorf("it took %v until everything was delivered again", took)
 	}
 	s.halt(t)
@@ -113,7 +113,7 @@ func TestB19ListenersKilled(t *testing.T) {
 			killed += n
 			return err == nil && killed >= 2
 		})
-		if took := s.delivers(t, fmt.Sprintf("deaf%d", k)); took > 3*time.Second {
+		if took := s.delivers(t, fmt.Sprintf("deaf%d", k)); took > rig.Within(3*time.Second) {
 			t.Errorf("it took %v to find what was left", took)
 		}
 	}

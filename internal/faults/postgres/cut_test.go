@@ -69,8 +69,8 @@ func (s *scene) unreliable(t *testing.T, p *proxy, through string, random *rand.
 	p.Rule(func(r request) *fate {
 		mu.Lock()
 		defer mu.Unlock()
-		// Not so often that no engine keeps its rights.
-		if !c.meets(r) || random.IntN(4) > 0 || time.Since(last) < 30*time.Millisecond {
+		// The first one, and then not so often that no engine keeps its rights.
+		if !c.meets(r) || met > 0 && (random.IntN(4) > 0 || time.Since(last) < 30*time.Millisecond) {
 			return nil
 		}
 		met++

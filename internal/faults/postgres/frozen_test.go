@@ -44,7 +44,7 @@ func TestB64B65Frozen(t *testing.T) {
 		p := s.procs[random.IntN(2)]
 		p.Signal(t, syscall.SIGSTOP)
 		took := s.takesOver(t)
-		if took > 10*time.Second {
+		if took > rig.Within(10*time.Second) {
 			t.Errorf("stop %d: it took %v to take over", k, took)
 		}
 		passes(t, time.Duration(random.IntN(300))*time.Millisecond)
@@ -120,7 +120,7 @@ func TestB64FrozenWithinACommit(t *testing.T) {
 				t.Fatal("the proxy saw no such commit")
 			}
 			s.procs[0].Signal(t, syscall.SIGSTOP)
-			if took := s.takesOver(t); took > 10*time.Second {
+			if took := s.takesOver(t); took > rig.Within(10*time.Second) {
 				t.Errorf("it took %v to take over", took)
 			} else {
 				t.Logf("taken over after %v", took)

@@ -61,7 +61,7 @@ func TestB23ExclusiveLock(t *testing.T) {
 			if err := tx.Rollback(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if took := s.delivers(t, "after"); took > 7*time.Second {
+			if took := s.delivers(t, "after"); took > rig.Within(7*time.Second) {
 				t.Errorf("it took %v until everything was delivered again", took)
 			}
 			s.halt(t)
@@ -139,7 +139,7 @@ func TestB24TooManyConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if took := s.delivers(t, "after"); took > 10*time.Second {
+	if took := s.delivers(t, "after"); took > rig.Within(10*time.Second) {
 		t.Errorf("it took %v until everything was delivered again", took)
 	}
 	s.halt(t)
@@ -170,7 +170,7 @@ func TestB29EnginesWithOtherClocks(t *testing.T) {
 		s.delivered(t, fmt.Sprintf("e%d", k), a, b)
 	}
 	s.settled(t)
-	if took := time.Since(begin); took > 15*time.Second {
+	if took := time.Since(begin); took > rig.Within(15*time.Second) {
 		t.Errorf("it took %v", took)
 	}
 	a.end()

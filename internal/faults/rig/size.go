@@ -4,6 +4,7 @@ package rig
 
 import (
 	"os"
+	"time"
 
 	"github.com/ringback-go/ringback/internal/race"
 )
@@ -19,4 +20,14 @@ func Size(long, short, raced int) int {
 		return raced
 	}
 	return short
+}
+
+// Within is how long something may take that is promised to take d: no longer
+// with RINGBACK_LONG=1, which is for a machine that does nothing else, and four
+// times as long beside the tests of other packages.
+func Within(d time.Duration) time.Duration {
+	if os.Getenv("RINGBACK_LONG") == "1" {
+		return d
+	}
+	return 4 * d
 }

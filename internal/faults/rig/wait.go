@@ -9,7 +9,7 @@ import (
 )
 
 // Patience is how long anything that must happen may take.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // news wakes those who wait for a state to change.
 type news struct {
