@@ -121,7 +121,7 @@ func (o *laneOp) close(s *Store, b *Batch, l *lane) {
 func (s *Store) giveUpWaiting(b *Batch, l *lane) []*Settle {
 	var taken []*Settle
 	for class := range l.queue {
-		for _, r := range l.queue[class] {
+		for r := range l.queue[class].all() {
 			r.state = settling
 			s.held -= r.cost()
 			taken = append(taken, &Settle{
@@ -130,7 +130,7 @@ func (s *Store) giveUpWaiting(b *Batch, l *lane) []*Settle {
 				NewAttempts: r.Attempts, NewTries: r.Tries,
 			})
 		}
-		l.queue[class] = nil
+		l.queue[class] = rowQueue{}
 	}
 	b.Settle = append(b.Settle, taken...)
 	return taken
@@ -160,7 +160,7 @@ func (o *laneOp) pause(s *Store, b *Batch, l *lane) {
 		return
 	}
 	for class := range l.queue {
-		for _, r := range l.queue[class] {
+		for r := range l.queue[class].all() {
 			r.state = settling
 			s.held -= r.cost()
 			o.pushed = append(o.pushed, r)
@@ -168,7 +168,7 @@ func (o *laneOp) pause(s *Store, b *Batch, l *lane) {
 				b.Spill = append(b.Spill, &r.Row)
 			}
 		}
-		l.queue[class] = nil
+		l.queue[class] = rowQueue{}
 	}
 }
 

@@ -149,7 +149,7 @@ func (s *Store) mayHold(l *lane, r *Row, now int64) bool {
 		class = retries
 	}
 	return l.mode == delivery.LaneOpen && l.hold <= now && r.Due <= now && l.next[class] == never &&
-		s.held+r.cost() <= s.cfg.HoldBytes && len(l.queue[class])+l.reserved < s.share(l, class)
+		s.held+r.cost() <= s.cfg.HoldBytes && l.queue[class].len()+l.reserved < s.share(l, class)
 }
 
 func (o *enqueueOp) apply(s *Store, b *Batch) {

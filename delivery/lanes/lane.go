@@ -65,7 +65,7 @@ type lane struct {
 	reserved int     // rows that are being committed and then held
 	barrier  barrier // rows ahead, not hidden, that were never attempted
 	era      int     // rises when rows are killed: what was read before is no more
-	queue    [2]rowHeap
+	queue    [2]rowQueue
 	next     [2]int64 // due of the first row that only the backend has
 	inDB     [2]int   // rows in memory that Refill would return too
 	inRing   [2]bool
@@ -121,44 +121,11 @@ func (l *lane) open(now int64, defaultCap int) bool {
 
 // head returns the row of a class that may go next, or nil.
 func (l *lane) head(class int, now int64) *row {
-	q := l.queue[class]
-	if len(q) == 0 || q[0].Due > now {
+	r := l.queue[class].head()
+	if r == nil || r.Due > now || len(l.barrier) > 0 && !r.ahead {
 		return nil
 	}
-	if len(l.barrier) > 0 && !q[0].ahead {
-		return nil
-	}
-	return q[0]
-}
-
-// rowHeap is ordered by Due, then Seq.
-type rowHeap []*row
-
-func (h rowHeap) Len() int { return len(h) }
-func (h rowHeap) Less(i, j int) bool {
-	if h[i].Due != h[j].Due {
-		return h[i].Due < h[j].Due
-	}
-	return h[i].Seq < h[j].Seq
-}
-func (h rowHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *rowHeap) Push(x any)   { *h = append(*h, x.(*row)) } //nolint:forcetypeassert // container/heap
-func (h *rowHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return last
-}
-
-// drop takes a row out of the queue wherever it stands.
-func (h *rowHeap) drop(r *row) {
-	for i, x := range *h {
-		if x == r {
-			heap.Remove(h, i)
-			return
-		}
-	}
+	return r
 }
 
 // ring is a first-in, first-out queue of lanes.

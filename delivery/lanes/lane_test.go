@@ -1,13 +1,10 @@
 package lanes
 
 import (
-	"container/heap"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
-
-	"github.com/ringback-go/ringback/delivery"
 )
 
 func TestRing(t *testing.T) {
@@ -63,35 +60,5 @@ func TestTimers(t *testing.T) {
 		if len(timers) != n || n > 0 && timers[0].wakeAt != first {
 			t.Fatalf("%d timers, the first at %d; want %d, the first at %d", len(timers), timers[0].wakeAt, n, first)
 		}
-	}
-}
-
-func TestRowHeap(t *testing.T) {
-	t.Parallel()
-	var h rowHeap
-	rnd := rand.New(rand.NewPCG(3, 3))
-	var rows []*row
-	for i := range 500 {
-		r := &row{Row: Row{Seq: int64(i), Due: int64(rnd.IntN(40)), Delivery: &delivery.Delivery{}}}
-		rows = append(rows, r)
-		heap.Push(&h, r)
-	}
-	for _, r := range rows[:100] {
-		h.drop(r)
-		h.drop(r) // not there any more
-	}
-	var last *row
-	for n := 400; n > 0; n-- {
-		r := heap.Pop(&h).(*row)
-		if last != nil && (r.Due < last.Due || r.Due == last.Due && r.Seq < last.Seq) {
-			t.Fatalf("(%d, %d) came after (%d, %d)", r.Due, r.Seq, last.Due, last.Seq)
-		}
-		if r.Seq < 100 {
-			t.Fatalf("row %d was dropped", r.Seq)
-		}
-		last = r
-	}
-	if len(h) != 0 {
-		t.Fatalf("%d rows are left", len(h))
 	}
 }

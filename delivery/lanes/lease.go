@@ -2,7 +2,6 @@ package lanes
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"strconv"
 	"strings"
@@ -125,7 +124,7 @@ func (s *Store) take(now int64, req delivery.LeaseRequest) []delivery.Lease {
 		l := s.ready[class].pop()
 		l.inRing[class] = false
 		if r := l.head(class, now); r != nil && l.open(now, s.cfg.MaxInFlight) {
-			heap.Pop(&l.queue[class])
+			l.queue[class].pop()
 			s.held -= r.cost()
 			s.begin(r, now, expires)
 			taken = append(taken, r)

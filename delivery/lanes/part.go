@@ -215,8 +215,8 @@ func (o *leaveOp) build(s *Store, b *Batch) {
 			continue
 		}
 		for class := range l.queue {
-			for len(l.queue[class]) > 0 && len(o.rows) < leaveRows {
-				r := l.queue[class].Pop().(*row) //nolint:forcetypeassert // the last one: the others stay in order
+			for l.queue[class].len() > 0 && len(o.rows) < leaveRows {
+				r := l.queue[class].popAny()
 				s.held -= r.cost()
 				r.state = settling
 				o.rows = append(o.rows, r)
@@ -224,7 +224,7 @@ func (o *leaveOp) build(s *Store, b *Batch) {
 					b.Spill = append(b.Spill, &r.Row)
 				}
 			}
-			o.more = o.more || len(l.queue[class]) > 0
+			o.more = o.more || l.queue[class].len() > 0
 		}
 	}
 }

@@ -2,7 +2,6 @@ package lanes
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -231,7 +230,7 @@ func (s *Store) earliest() int64 {
 // wants reports whether rows of the class should be read from the backend.
 func (s *Store) wants(l *lane, class int, now int64) bool {
 	// A row that goes ahead is read at once: the lane waits for it.
-	return l.next[class] <= now && (l.next[class] == 0 || len(l.queue[class]) < s.share(l, class)/4+1 || l.queue[class][0].Due > now)
+	return l.next[class] <= now && (l.next[class] == 0 || l.queue[class].len() < s.share(l, class)/4+1 || l.queue[class].head().Due > now)
 }
 
 // share is how many rows of a class a lane may hold: an eighth of what is free,
@@ -239,8 +238,8 @@ func (s *Store) wants(l *lane, class int, now int64) bool {
 func (s *Store) share(l *lane, class int) int {
 	free := s.cfg.HoldBytes - s.held
 	cost := 1100
-	if q := l.queue[class]; len(q) > 0 {
-		cost = q[0].cost()
+	if r := l.queue[class].head(); r != nil {
+		cost = r.cost()
 	}
 	least := 8
 	if free < s.cfg.HoldBytes/8 { // many lanes: each still goes on
@@ -256,8 +255,8 @@ func (s *Store) wakeTime(l *lane, now int64) int64 {
 	}
 	at := int64(never)
 	for class := range 2 {
-		if q := l.queue[class]; len(q) > 0 {
-			at = min(at, q[0].Due)
+		if r := l.queue[class].head(); r != nil {
+			at = min(at, r.Due)
 		}
 		at = min(at, l.next[class])
 	}
@@ -270,8 +269,8 @@ func (s *Store) wakeTime(l *lane, now int64) int64 {
 	if at <= now { // due already: an attempt's end or a read will tell, not the clock
 		at = never
 		for class := range 2 {
-			if q := l.queue[class]; len(q) > 0 && q[0].Due > now {
-				at = min(at, q[0].Due)
+			if r := l.queue[class].head(); r != nil && r.Due > now {
+				at = min(at, r.Due)
 			}
 			if l.next[class] > now {
 				at = min(at, l.next[class])
@@ -295,7 +294,7 @@ func (s *Store) hold(r *row) {
 func (s *Store) enqueue(r *row) {
 	r.state = waiting
 	s.held += r.cost()
-	heap.Push(&r.lane.queue[r.class()], r)
+	r.lane.queue[r.class()].push(r)
 }
 
 // forget lets a row out of memory; it must not be in a queue any more.
@@ -340,7 +339,7 @@ func (s *Store) adopt(l *lane, next Row, now int64) {
 	r := &row{Row: next, lane: l, indexed: true, ahead: next.ahead()}
 	class := r.class()
 	roomy := l.mode == delivery.LaneOpen && l.next[class] == never &&
-		next.Due <= now+soon && len(l.queue[class]) < s.share(l, class)
+		next.Due <= now+soon && l.queue[class].len() < s.share(l, class)
 	if known := s.rows[next.Seq]; known != nil {
 		return // a read brought it already
 	}

@@ -156,7 +156,7 @@ func (b *bench) inScratch(ctx context.Context, o order) (_ report, err error) {
 
 // startProgram starts a program that ends when the closer is closed.
 func startProgram(ctx context.Context, exe string, stderr io.Writer, env ...string) (*exec.Cmd, io.Closer, io.Reader, error) {
-	cmd := exec.CommandContext(ctx, exe) //nolint:gosec // this program itself, or one that it has built
+	cmd := exec.CommandContext(ctx, exe)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = stderr
 	stdin, err := cmd.StdinPipe()

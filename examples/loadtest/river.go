@@ -63,7 +63,7 @@ func (b *bench) buildRiver(ctx context.Context) error {
 	}
 	root, err := goTool("list", "-m", "-f", "{{.Dir}}", "github.com/ringback-go/ringback")
 	if err != nil {
-		return fmt.Errorf("River's rows are run from a checkout of this module, with Go at hand: %w", err)
+		return fmt.Errorf("loadtest: rows of River need Go and a checkout of this module: %w", err)
 	}
 	exe := filepath.Join(b.scratch, "river")
 	if _, err := goTool("build", "-C", filepath.Join(root, "tools", "river"), "-o", exe, "."); err != nil {
