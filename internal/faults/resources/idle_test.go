@@ -12,7 +12,7 @@ import (
 // core, and so does one whose endpoints are all held for long.
 func TestIdle(t *testing.T) {
 	t.Parallel()
-	const subscriptions = 1000
+	subscriptions := rig.Size(1000, 1000, 200)
 	ms := rig.Size(10_000, 3_000, 3_000)
 	rc := rig.Listen(t)
 	p := start(t, rig.WatchSpec{Spec: rig.Spec{Endpoints: []rig.Endpoint{rc.Endpoint(sub)}, Pauses: []time.Duration{time.Hour}}})
