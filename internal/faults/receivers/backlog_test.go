@@ -144,7 +144,7 @@ func TestB57HugeTenant(t *testing.T) {
 		return len(ages) == want
 	})
 	slices.Sort(ages)
-	limit := time.Duration(rig.Size(2, 2, 10)) * time.Second
+	limit := time.Duration(rig.Size(2, 8, 10)) * time.Second
 	if p99 := ages[len(ages)*99/100]; p99 > limit {
 		t.Errorf("p99 of the age is %s, want %s", p99, limit)
 	}
