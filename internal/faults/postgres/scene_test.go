@@ -23,10 +23,10 @@ import (
 	"github.com/ringback-go/ringback/internal/faults/rig"
 )
 
-const (
-	slots  = 8               // of one engine
-	expiry = 2 * time.Second // of an engine's rights
-)
+const slots = 8 // of one engine
+
+// expiry is that of an engine's rights: long enough for one that is slow.
+var expiry = time.Duration(rig.Size(2, 2, 4)) * time.Second
 
 // scene is one database, its engines and what they send to.
 type scene struct {
@@ -121,7 +121,8 @@ func (s *scene) eventually(t *testing.T, what string, cond func(context.Context)
 	rig.Eventually(t, what, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		return cond(ctx) || !pause(ctx, 10*time.Millisecond)
+		yes := cond(ctx)
+		return yes || !pause(t.Context(), 10*time.Millisecond) // what waits for the test's end does not wait on
 	})
 }
 
