@@ -204,7 +204,10 @@ func TestSnapshotCursor(t *testing.T) {
 		until int
 	}
 	var txs []open
-	pool, err := pgxpool.New(t.Context(), s.url+"&pool_max_conns=40")
+	cfg, err := pgxpool.ParseConfig(s.url)
+	s.must(err)
+	cfg.MaxConns = 40
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	s.must(err)
 	t.Cleanup(pool.Close)
 	seen, want := map[string]int{}, 0
