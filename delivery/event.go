@@ -13,7 +13,9 @@ import (
 type Event struct {
 	// ID names the event for ever and is the webhook-id of every request made
 	// for it: 1 to 256 printable ASCII characters without a dot. Empty, Publish
-	// makes one ("msg_…"). Publishing an ID again is harmless.
+	// makes one ("msg_…"). Publishing an ID again is harmless: it is answered as
+	// the first time, whatever else the event says. IDs that tenants choose want
+	// the tenant's name in them, or two tenants' events pass for one.
 	ID string
 	// Dialect names the entry of [Config.Dialects] that encodes the event.
 	Dialect string
