@@ -22,7 +22,14 @@ bench: ## every benchmark, with allocations
 load: ## the numbers of the README, on this machine
 	go run ./examples/loadtest
 
+rules: ## the alert rules, with promtool
+	promtool check rules otelx/dashboards/prometheus-rules.yaml
+	promtool test rules otelx/dashboards/prometheus-rules_test.yaml
+
+versions: ## what stands on PostgreSQL, on 14, 16, 17 and 18
+	.ci/postgres-versions
+
 cover: ## coverage by package
 	go test -cover ./...
 
-.PHONY: help test race lint fuzz bench load cover
+.PHONY: help test race lint fuzz bench load rules versions cover
