@@ -142,7 +142,7 @@ func (r *rig) serve(ctx context.Context) (stop func() error, err error) {
 }
 
 // playEngines is the loop with several engines on one database. Each publishes
-// its part of the events, for all endpoints.
+// the order's events, for all endpoints.
 func playEngines(ctx context.Context, o order, lane lanes.Config) (_ report, err error) {
 	rigs := make([]*rig, o.Engines)
 	for i := range rigs {
@@ -170,11 +170,7 @@ func playEngines(ctx context.Context, o order, lane lanes.Config) (_ report, err
 	published := make([]error, len(rigs))
 	var wg sync.WaitGroup
 	for i, r := range rigs {
-		part := o.Events / len(rigs)
-		if i == 0 {
-			part += o.Events % len(rigs)
-		}
-		wg.Go(func() { published[i] = r.publishAll(ctx, part, to, nil) })
+		wg.Go(func() { published[i] = r.publishAll(ctx, o.Events, to, nil) })
 	}
 	wg.Wait()
 	if err := errors.Join(published...); err != nil {
@@ -183,9 +179,9 @@ func playEngines(ctx context.Context, o order, lane lanes.Config) (_ report, err
 	if err := rigs[0].settled(ctx, 0); err != nil {
 		return report{}, err
 	}
-	out := m.report(o.Events)
+	out := m.report(o.Events * len(rigs))
 	c, err := ask(ctx, o.URL)
-	out.Lost, out.Twice = o.Events-c.IDs, c.Requests-c.IDs
+	out.Lost, out.Twice = out.Events-c.IDs, c.Requests-c.IDs
 	return out, err
 }
 
