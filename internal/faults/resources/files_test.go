@@ -38,7 +38,7 @@ func TestB71FilesRunOut(t *testing.T) {
 	rc.WaitAccepted(t, inFlight+20)
 	p.settled(t)
 	rc.CutAll()
-	rig.Eventually(t, "as many files as before", func() bool { return filesOf(t, p.Pid()) <= before+6 }) // readers of the store
+	rig.Eventually(t, "as many files as before", func() bool { return filesOf(t, p.Pid()) <= before+4*3 }) // four readers of the store
 	p.stop(t)
 	ledger := rig.ReadLedger(t, p.path)
 	ev := rig.Evidence{Requests: rc.Requests(), Ledger: ledger}
