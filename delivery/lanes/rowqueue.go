@@ -53,9 +53,7 @@ func (q *rowQueue) pop() *row {
 		return r
 	}
 	q.line[q.first] = nil
-	if q.first++; q.first == len(q.line) {
-		q.line, q.first = q.line[:0], 0
-	}
+	q.first++
 	return r
 }
 
@@ -67,9 +65,7 @@ func (q *rowQueue) popAny() *row {
 	n := len(q.line) - 1
 	r := q.line[n]
 	q.line[n] = nil
-	if q.line = q.line[:n]; n == q.first {
-		q.line, q.first = q.line[:0], 0
-	}
+	q.line = q.line[:n]
 	return r
 }
 

@@ -74,3 +74,34 @@ func TestRowQueue(t *testing.T) {
 		})
 	}
 }
+
+// A queue that never runs dry takes no more room than its rows do, and keeps
+// none of those that left.
+func TestRowQueueRoom(t *testing.T) {
+	t.Parallel()
+	var q rowQueue
+	for seq := range int64(10_000) {
+		q.push(&row{Row: Row{Seq: seq, Due: seq - seq%5*7}})
+		if q.len() <= 20 {
+			continue
+		}
+		if seq%100 == 0 {
+			q.popAny()
+		}
+		q.pop()
+	}
+	if room := cap(q.line) + cap(q.late); room > 100 {
+		t.Errorf("room for %d rows, where there are %d", room, q.len())
+	}
+	kept := 0
+	for _, rows := range [][]*row{q.line[:cap(q.line)], q.late[:cap(q.late)]} {
+		for _, r := range rows {
+			if r != nil {
+				kept++
+			}
+		}
+	}
+	if kept != q.len() {
+		t.Errorf("%d rows are kept, %d wait", kept, q.len())
+	}
+}
