@@ -46,7 +46,7 @@ func TestDemo(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v: %s%s", err, &stdout, &stderr)
 	}
-	if took := time.Since(begin); took < 11*time.Second || took > 40*time.Second {
+	if took := time.Since(begin); took < 11*time.Second || took > 20*time.Second {
 		t.Errorf("-demo-for 12s took %s", took)
 	}
 	if stderr.Len() > 0 {

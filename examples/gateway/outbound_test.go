@@ -146,7 +146,7 @@ func TestDrainIsBounded(t *testing.T) {
 	begin := time.Now()
 	p.signal(t, syscall.SIGTERM)
 	status := p.wait(t)
-	if took := time.Since(begin); status != 0 || took < 9*time.Second || took > 20*time.Second {
+	if took := time.Since(begin); status != 0 || took < 9*time.Second || took > 14*time.Second {
 		t.Errorf("exit status %d after %s: %s", status, took, p.stderr)
 	}
 	again := start(t, p.dir)

@@ -149,8 +149,8 @@ func deliver(ctx context.Context, o order) (report, error) {
 	return r, client.Stop(ctx)
 }
 
-// warm has some jobs done and the server look at the table: on one that it knows
-// nothing of, River's statements take several times as long.
+// warm has some jobs done and the server look at the table, so that River is not
+// judged by the plans for one that the server knows nothing of.
 func warm(ctx context.Context, client *river.Client[pgx.Tx], pool *pgxpool.Pool, o order) error {
 	o.Events = 2000
 	if err := publish(ctx, client, o, 100); err != nil {

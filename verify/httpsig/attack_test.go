@@ -263,13 +263,17 @@ func TestBoundedWork(t *testing.T) {
 			m := good
 			m.Header = good.Header.Clone()
 			m.Header.Set(header, text)
-			start := time.Now()
-			for range 20 {
-				if _, err := v.Verify(t.Context(), m); err == nil {
-					t.Errorf("%s: accepted", name)
+			took := time.Hour // the best of several: the machine may be busy
+			for try := 0; try < 10 && took > time.Second; try++ {
+				start := time.Now()
+				for range 20 {
+					if _, err := v.Verify(t.Context(), m); err == nil {
+						t.Errorf("%s: accepted", name)
+					}
 				}
+				took = min(took, time.Since(start))
 			}
-			if took := time.Since(start); took > 10*time.Second {
+			if took > time.Second {
 				t.Errorf("%s: 20 refusals took %v", name, took)
 			}
 		}
