@@ -21,8 +21,9 @@ var (
 type fakeRow struct {
 	lanes.Row
 	indexed, settled bool
-	how              string    // what settled it
-	since, known     time.Time // when the commits that stored and that settled it returned
+	how              string       // what settled it
+	stored, ended    *lanes.Batch // what stored and what settled it
+	since, known     time.Time    // when these commits returned
 }
 
 // fake is a Backend that is as awkward as the contract allows: reads are old,
@@ -36,8 +37,9 @@ type fake struct {
 	byID       map[string]*fakeRow
 	lanes      map[string]lanes.LaneRow
 	open       map[*lanes.Batch]func() // applied, but said to be unknown
-	epoch      int                     // raised by Load: whoever came before is fenced
-	calm       bool                    // nothing fails any more
+	applying   *lanes.Batch
+	epoch      int  // raised by Load: whoever came before is fenced
+	calm       bool // nothing fails any more
 	committing []*lanes.Batch
 	refilling  bool
 	twofold    bool  // takes two batches at a time
@@ -246,16 +248,21 @@ func (o *owner) Commit(_ context.Context, b *lanes.Batch) error {
 		f.committing = slices.DeleteFunc(f.committing, func(x *lanes.Batch) bool { return x == b })
 	}
 	if err == nil {
-		for _, r := range f.rows {
-			if r.since.IsZero() {
-				r.since = time.Now()
-			}
-			if r.settled && r.known.IsZero() {
-				r.known = time.Now()
-			}
-		}
+		f.told(func(by *lanes.Batch) bool { return by == b })
 	}
 	return err
+}
+
+// told takes note that the Store has now heard of what some batches did.
+func (f *fake) told(of func(*lanes.Batch) bool) {
+	for _, r := range f.rows {
+		if r.since.IsZero() && of(r.stored) {
+			r.since = time.Now()
+		}
+		if r.settled && r.known.IsZero() && of(r.ended) {
+			r.known = time.Now()
+		}
+	}
 }
 
 func (f *fake) commit(o *owner, b *lanes.Batch) error {

@@ -9,6 +9,7 @@ import (
 
 // apply does what a batch says, in the order of its fields.
 func (f *fake) apply(b *lanes.Batch) {
+	f.applying = b
 	for _, a := range b.Append {
 		f.append(a)
 	}
@@ -47,13 +48,17 @@ func (f *fake) append(a *lanes.Append) {
 	}
 	f.seq++
 	a.Seq = f.seq
-	r := &fakeRow{Row: a.Row, indexed: a.Index || a.Delivery.Key != ""}
+	r := &fakeRow{Row: a.Row, indexed: a.Index || a.Delivery.Key != "", stored: f.applying}
 	f.rows[a.Seq], f.byID[a.Delivery.ID] = r, r
 	if a.Dead != "" {
-		r.settled, r.how = true, a.Dead
+		r.end(a.Dead, f.applying)
 		return
 	}
 	a.Hidden = f.hidden(r)
+}
+
+func (r *fakeRow) end(how string, by *lanes.Batch) {
+	r.settled, r.how, r.ended, r.known = true, how, by, time.Time{}
 }
 
 func (f *fake) settle(st *lanes.Settle) {
@@ -82,7 +87,7 @@ func (f *fake) settle(st *lanes.Settle) {
 // finish settles a row and returns the one that it hid.
 func (f *fake) finish(r *fakeRow, how string) *lanes.Row {
 	was := f.hidden(r)
-	r.settled, r.how, r.known = true, how, time.Time{}
+	r.end(how, f.applying)
 	if next := f.oldest(r); next != nil && !was {
 		row := next.Row
 		return &row
@@ -96,7 +101,7 @@ func (f *fake) kill(k *lanes.Kill) {
 			return
 		}
 		if !r.settled && r.indexed && r.Delivery.LaneName() == k.Lane && !k.Except[seq] {
-			r.settled, r.how, r.known = true, k.Reason, time.Time{}
+			r.end(k.Reason, f.applying)
 			k.Killed++
 		}
 	}

@@ -174,6 +174,9 @@ func (m *model) play(ctx context.Context) error {
 		clear(m.live)     // a crash ends all leases
 		clear(m.canceled) // and with them what was to become of them
 		m.mu.Unlock()
+		m.fake.mu.Lock()
+		m.fake.told(func(*lanes.Batch) bool { return true }) // the next life reads it all
+		m.fake.mu.Unlock()
 	}
 	m.fake.mu.Lock()
 	m.fake.calm = true
