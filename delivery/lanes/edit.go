@@ -165,8 +165,9 @@ func (o *editOp) end(s *Store, now int64, asBefore func(*edited) bool) {
 	s.unread, s.editing = nil, nil
 	for _, u := range left {
 		if kept[u.id] {
-			s.leaveToBackend(u.lane, u.class, u.due)
-			s.place(u.lane, now)
+			l := s.lane(u.lane) // it may have been forgotten meanwhile
+			s.leaveToBackend(l, u.class, u.due)
+			s.place(l, now)
 		}
 	}
 }

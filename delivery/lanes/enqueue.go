@@ -169,7 +169,7 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 			continue
 		}
 		s.nextSeq = max(s.nextSeq, a.Seq+1)
-		if l == nil || a.Dead != "" || a.Hidden {
+		if l == nil || a.Dead != "" || a.Hidden || s.rows[a.Seq] != nil { // known: another owner indexed it, so that a read brought it
 			s.tidy(l, b.Now)
 			continue
 		}

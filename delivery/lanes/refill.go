@@ -20,7 +20,7 @@ type thirsty struct {
 // unread is a row that a read brought at the wrong moment.
 type unread struct {
 	id    string
-	lane  *lane
+	lane  string
 	class int
 	due   int64
 }
@@ -108,7 +108,7 @@ func (s *Store) read(ctx context.Context, now int64, wants []thirsty) error {
 // settled, moved or taken in since the read began.
 func (s *Store) takeIn(l *lane, class int, found *Row) {
 	if s.editing[found.Delivery.ID] {
-		s.unread = append(s.unread, unread{found.Delivery.ID, l, class, found.Due})
+		s.unread = append(s.unread, unread{found.Delivery.ID, l.name, class, found.Due})
 		return
 	}
 	if _, dead := s.graveyard[found.Seq]; dead || s.rows[found.Seq] != nil {
