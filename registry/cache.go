@@ -32,6 +32,10 @@ const (
 // Results share slices and maps with the cache: they must not be modified.
 // [Subscription.Clone] gives a copy that may.
 //
+// What Match returned is kept for Get, too, since who publishes is about to
+// send; so a Match of the other Registry returns subscriptions as whole as its
+// Get does.
+//
 // Set and Delete drop what they touch before they return, so that this process
 // sees its own changes at once; changes by others are seen when the time to
 // live is over, or after [Cache.Forget]. That is also the time for which a
@@ -71,10 +75,27 @@ func NewCache(r Registry, ttl time.Duration) *Cache {
 		matches: newTable[Topic, []Subscription](16, maxCacheMatches),
 	}
 	c.matches.timeful = expiring
+	c.matches.kept = c.keep
 	if from, ok := r.(Versioned); ok {
 		c.versions = &versions{cache: c, from: from, asked: -ttl}
 	}
 	return c
+}
+
+// keep keeps what a Match brought for Get, too: who publishes to a subscription
+// is about to send to it. The lock of the match's shard is held.
+func (c *Cache) keep(match *entry[[]Subscription]) {
+	now := time.Since(c.start)
+	for _, s := range match.value {
+		c.gets.put(s.ID, &entry[Subscription]{value: s, until: match.until, last: match.last, run: match.run}, now)
+	}
+}
+
+// dropAll drops everything, and the results of Match first, since those that
+// are being kept bring results of Get with them.
+func (c *Cache) dropAll() {
+	c.matches.dropAll()
+	c.gets.dropAll()
 }
 
 // expiring reports whether Match would return something else later although
@@ -123,16 +144,17 @@ func (c *Cache) Set(ctx context.Context, subs ...Subscription) ([]Subscription, 
 	stored, err := c.inner.Set(ctx, subs...)
 	if err != nil {
 		// It may be stored all the same, and under IDs that are not known here.
-		c.gets.dropAll()
+		c.dropAll()
+		return stored, err
 	}
+	c.matches.dropAll() // before the rest, as in dropAll
 	for _, s := range stored {
 		c.gets.drop(s.ID)
 	}
 	for _, s := range subs {
 		c.gets.drop(s.ID)
 	}
-	c.matches.dropAll()
-	return stored, err
+	return stored, nil
 }
 
 // Delete implements [Registry].
@@ -151,8 +173,8 @@ func (c *Cache) Forget(id string) {
 	if c.inner == nil {
 		return
 	}
+	c.matches.dropAll() // first, as in dropAll
 	c.gets.drop(id)
-	c.matches.dropAll()
 }
 
 // List implements [Registry]; its results are not cached.

@@ -20,16 +20,17 @@ type counted struct {
 	gets, matches atomic.Int64
 	read          chan struct{} // if not nil, receives after each read
 	release       chan struct{} // if not nil, a read returns after a receive
+	releaseGet    chan struct{} // if not nil, that of Get
 	fail          atomic.Pointer[error]
 }
 
-func (c *counted) hold(ctx context.Context) error {
+func (c *counted) hold(ctx context.Context, release chan struct{}) error {
 	if c.read != nil {
 		c.read <- struct{}{}
 	}
-	if c.release != nil {
+	if release != nil {
 		select {
-		case <-c.release:
+		case <-release:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -43,7 +44,11 @@ func (c *counted) hold(ctx context.Context) error {
 func (c *counted) Get(ctx context.Context, id string) (registry.Subscription, error) {
 	c.gets.Add(1)
 	s, err := c.Memory.Get(ctx, id)
-	if held := c.hold(ctx); held != nil {
+	release := c.release
+	if c.releaseGet != nil {
+		release = c.releaseGet
+	}
+	if held := c.hold(ctx, release); held != nil {
 		return registry.Subscription{}, held
 	}
 	return s, err
@@ -52,7 +57,7 @@ func (c *counted) Get(ctx context.Context, id string) (registry.Subscription, er
 func (c *counted) Match(ctx context.Context, t registry.Topic) ([]registry.Subscription, error) {
 	c.matches.Add(1)
 	subs, err := c.Memory.Match(ctx, t)
-	if held := c.hold(ctx); held != nil {
+	if held := c.hold(ctx, c.release); held != nil {
 		return nil, held
 	}
 	return subs, err
@@ -199,6 +204,69 @@ func TestCacheStaleReadIsNotKept(t *testing.T) {
 				}
 				if subs, err := cache.Match(t.Context(), topicA); err != nil || len(subs) != 0 {
 					t.Errorf("Match returns the old state: %v, %v", subs, err)
+				}
+			})
+		})
+	}
+}
+
+// What Match read is kept for Get, unless it was read before what is kept, or
+// before a change.
+func TestCacheMatchServesGet(t *testing.T) {
+	t.Parallel()
+	label := func(text string) func(*registry.Subscription) {
+		return func(s *registry.Subscription) { s.Label = text }
+	}
+	for name, c := range map[string]struct {
+		during func(*testing.T, *counted, *registry.Cache) // the Match
+		want   string
+		gets   int64
+	}{
+		"nothing else": {func(*testing.T, *counted, *registry.Cache) {}, "one", 0},
+		"a Get that began later": {func(t *testing.T, inner *counted, cache *registry.Cache) {
+			put(t, inner, label("two"))
+			time.Sleep(time.Millisecond)
+			wait := make(chan struct{})
+			go func() {
+				defer close(wait)
+				if s, err := cache.Get(t.Context(), "sub_1"); err != nil || s.Label != "two" {
+					t.Errorf("Get meanwhile: %q, %v", s.Label, err)
+				}
+			}()
+			synctest.Wait()
+			inner.releaseGet <- struct{}{}
+			<-wait
+		}, "two", 1},
+		"Set": {func(t *testing.T, _ *counted, cache *registry.Cache) { put(t, cache, label("two")) }, "two", 1},
+		"Forget": {func(t *testing.T, inner *counted, cache *registry.Cache) {
+			put(t, inner, label("two"))
+			cache.Forget("sub_1")
+		}, "two", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				inner := &counted{release: make(chan struct{}), releaseGet: make(chan struct{})}
+				cache := registry.NewCache(inner, 0)
+				put(t, inner, label("one"))
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					if subs, err := cache.Match(t.Context(), topicA); err != nil || len(subs) != 1 || subs[0].Label != "one" {
+						t.Errorf("Match: %v, %v", subs, err)
+					}
+				})
+				synctest.Wait()
+				c.during(t, inner, cache)
+				close(inner.release)
+				close(inner.releaseGet)
+				wg.Wait()
+				for range 2 {
+					if s, err := cache.Get(t.Context(), "sub_1"); err != nil || s.Label != c.want {
+						t.Errorf("Get: %q, %v, want %q", s.Label, err, c.want)
+					}
+				}
+				if n := inner.gets.Load(); n != c.gets {
+					t.Errorf("%d gets, want %d", n, c.gets)
 				}
 			})
 		})

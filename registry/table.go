@@ -14,8 +14,9 @@ import (
 // read, so that what was read before a change is never put back after it.
 type table[K comparable, V any] struct {
 	seed    maphash.Seed
-	max     int          // results in one shard
-	timeful func(V) bool // of results that change by time alone; nil is none
+	max     int             // results in one shard
+	timeful func(V) bool    // of results that change by time alone; nil is none
+	kept    func(*entry[V]) // is told of each result that is kept, while it cannot be dropped; nil is nobody
 	shards  []shard[K, V]
 }
 
@@ -126,10 +127,14 @@ func (t *table[K, V]) read(ctx context.Context, c *Cache, k K, r *read[V], from 
 			delete(s.reads, k)
 			if !r.abandoned && (r.err == nil || errors.Is(r.err, ErrNotFound)) {
 				t.makeRoom(s, k, time.Since(c.start))
-				if t.timeful != nil && t.timeful(r.value) {
-					r.run = nil
+				e := &entry[V]{r.value, r.err, r.started + c.ttl, r.started + maxCacheAge, r.run}
+				if t.kept != nil {
+					t.kept(e)
 				}
-				s.entries[k] = &entry[V]{r.value, r.err, r.started + c.ttl, r.started + maxCacheAge, r.run}
+				if t.timeful != nil && t.timeful(r.value) {
+					e.run = nil
+				}
+				s.entries[k] = e
 			}
 		}
 		s.mu.Unlock()
@@ -137,6 +142,17 @@ func (t *table[K, V]) read(ctx context.Context, c *Cache, k K, r *read[V], from 
 	}()
 	r.value, r.err = from(ctx, k)
 	r.abandoned = r.err != nil && ctx.Err() != nil
+}
+
+// put keeps what another table's read brought, unless what is kept was read later.
+func (t *table[K, V]) put(k K, e *entry[V], now time.Duration) {
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.entries[k]; known == nil || known.last < e.last {
+		t.makeRoom(s, k, now)
+		s.entries[k] = e
+	}
 }
 
 // makeRoom evicts old results if k does not fit: of a few arbitrary ones those

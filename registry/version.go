@@ -125,8 +125,7 @@ func (v *versions) put(ctx context.Context, q *question) {
 		}
 		v.mu.Unlock()
 		if changed {
-			v.cache.gets.dropAll()
-			v.cache.matches.dropAll()
+			v.cache.dropAll()
 		}
 		close(q.done)
 	}()
