@@ -46,12 +46,17 @@ func (b *between) Commit(_ context.Context, batch *lanes.Batch) error {
 	return b.err
 }
 
+// twoAtOnce settles while it appends.
+type twoAtOnce struct{ *between }
+
+func (twoAtOnce) Parallel() {}
+
 // open returns a Store whose read is under way, and what comes of it.
-func (b *between) open(t *testing.T) (store *lanes.Store, leased chan int) {
+func (b *between) open(t *testing.T) (store *lanes.Store, leased chan []delivery.Lease) {
 	t.Helper()
-	b.begun, leased = make(chan struct{}), make(chan int)
+	b.begun, leased = make(chan struct{}), make(chan []delivery.Lease)
 	b.row = lanes.Row{Delivery: &delivery.Delivery{ID: "e.s", EventID: "e", SubscriptionID: "s", Lane: "lane"}, Seq: 1, Due: 1}
-	store, err := lanes.Open(t.Context(), b, lanes.Config{})
+	store, err := lanes.Open(t.Context(), twoAtOnce{b}, lanes.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,13 +65,13 @@ func (b *between) open(t *testing.T) (store *lanes.Store, leased chan int) {
 	return store, leased
 }
 
-func leaseAll(t *testing.T, store *lanes.Store) int {
+func leaseAll(t *testing.T, store *lanes.Store) []delivery.Lease {
 	t.Helper()
 	leases, err := store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 2})
 	if err != nil {
 		t.Error(err)
 	}
-	return len(leases)
+	return leases
 }
 
 // TestEditOfALaneThatWasForgotten: a row that was read while an operator's
@@ -86,11 +91,11 @@ func TestEditOfALaneThatWasForgotten(t *testing.T) {
 			}
 		}
 		set(delivery.LanePaused)
-		if n := <-leased; n != 0 {
+		if n := len(<-leased); n != 0 {
 			t.Errorf("%d leases of a paused lane", n)
 		}
 		set(delivery.LaneOpen)
-		if n := leaseAll(t, store); n != 1 {
+		if n := len(leaseAll(t, store)); n != 1 {
 			t.Errorf("%d leases of the lane, open again, want the one row that waits", n)
 		}
 		if _, _, _, err := store.Audit(false); err != nil {
@@ -110,10 +115,37 @@ func TestReadOfARowThatIsBeingStored(t *testing.T) {
 		if err := store.Enqueue(t.Context(), time.Time{}, *b.row.Delivery); err != nil {
 			t.Fatal(err)
 		}
-		if n := <-leased + leaseAll(t, store); n != 1 {
+		if n := len(<-leased) + len(leaseAll(t, store)); n != 1 {
 			t.Errorf("%d leases of one row", n)
 		}
 		if _, _, _, err := store.Audit(false); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSettleOfARowThatIsBeingStored: where settles are committed beside appends,
+// such a row may be settled before its own commit returns. It does not come back.
+func TestSettleOfARowThatIsBeingStored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &between{during: func(b *lanes.Batch) bool { return len(b.Append) > 0 }}
+		store, leased := b.open(t)
+		stored := make(chan error)
+		go func() { stored <- store.Enqueue(t.Context(), time.Time{}, *b.row.Delivery) }()
+		for _, l := range <-leased {
+			out := delivery.Outcome{ID: l.ID, Receipt: l.Receipt, Result: delivery.Done}
+			if err := store.Settle(t.Context(), time.Time{}, out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-stored; err != nil {
+			t.Fatal(err)
+		}
+		if n := len(leaseAll(t, store)); n != 0 {
+			t.Errorf("%d leases of a row that is settled", n)
+		}
+		if _, _, _, err := store.Audit(true); err != nil {
 			t.Error(err)
 		}
 	})

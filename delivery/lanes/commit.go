@@ -175,6 +175,9 @@ func (s *Store) runOnce(ctx context.Context, ops []operation, sole bool) error {
 	for _, o := range ops {
 		o.apply(s, b)
 	}
+	if len(b.Append) > 0 {
+		clear(s.early) // what is appended next comes under a greater Seq
+	}
 	s.washed(washed, b.Now, nil)
 	return nil
 }

@@ -213,6 +213,9 @@ const killRows = 2000
 // kill makes dead what the backend holds of a closed lane, step by step. A lane
 // that leaves meanwhile is for its next owner to kill: ErrElsewhere.
 func (s *Store) kill(ctx context.Context, name string) error {
+	if err := s.bury(ctx, 0); err != nil { // else they would wait for who leases next
+		return err
+	}
 	for {
 		o := &killOp{name: name}
 		o.rows, o.alone, o.sole = killRows, true, true

@@ -169,7 +169,7 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 			continue
 		}
 		s.nextSeq = max(s.nextSeq, a.Seq+1)
-		if l == nil || a.Dead != "" || a.Hidden || s.rows[a.Seq] != nil { // known: another owner indexed it, so that a read brought it
+		if l == nil || a.Dead != "" || a.Hidden || s.readEarly(a.Seq) {
 			s.tidy(l, b.Now)
 			continue
 		}
@@ -190,6 +190,13 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 		}
 		s.place(l, b.Now)
 	}
+}
+
+// readEarly reports whether a read brought a row that is only now known to be
+// stored: its commit took long to return, or another owner indexed it meanwhile.
+func (s *Store) readEarly(seq int64) bool {
+	_, gone := s.early[seq]
+	return gone || s.rows[seq] != nil
 }
 
 // tidy forgets a lane that was made for a row that did not come.

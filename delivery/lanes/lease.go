@@ -30,10 +30,8 @@ func (s *Store) Lease(ctx context.Context, now time.Time, req delivery.LeaseRequ
 		t := s.clock(now)
 		s.advance(t)
 		if len(s.orphans) > 0 {
-			orphans := s.orphans
-			s.orphans = nil
 			s.mu.Unlock()
-			if err := s.bury(ctx, t, orphans); err != nil {
+			if err := s.bury(ctx, t); err != nil {
 				return nil, err
 			}
 			continue

@@ -121,8 +121,8 @@ func (s *Store) still(ctx context.Context, p Part) error {
 		if !busy {
 			return nil
 		}
-		if len(orphans) > 0 { // nobody may ask for leases, which would end them
-			if err := s.bury(ctx, 0, orphans); err != nil {
+		if orphans { // nobody may ask for leases, which would end them
+			if err := s.bury(ctx, 0); err != nil {
 				return err
 			}
 			continue
@@ -135,26 +135,25 @@ func (s *Store) still(ctx context.Context, p Part) error {
 	}
 }
 
-func (s *Store) busy(p Part) (busy bool, orphans []*row) {
+func (s *Store) busy(p Part) (busy, orphans bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil || s.closed {
-		return false, nil // the next step says it
+		return false, false // the next step says it
 	}
 	s.advance(s.clock(zeroTime))
 	if len(s.orphans) > 0 {
-		orphans, s.orphans = s.orphans, nil
-		return true, orphans
+		return true, true
 	}
 	if s.reading {
-		return true, nil
+		return true, false
 	}
 	for _, r := range s.rows {
 		if r.state != waiting && p.Has(r.lane.name) {
-			return true, nil
+			return true, false
 		}
 	}
-	return false, nil
+	return false, false
 }
 
 // handOver has all that memory alone knows of the part written, forgets the part

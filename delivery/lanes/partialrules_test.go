@@ -70,7 +70,7 @@ func (m *pair) took(p *partner, asked time.Time, leases []delivery.Lease) {
 		if inFlight > limit {
 			wrong(l, "%d are in flight at a cap of %d", inFlight, limit)
 		}
-		m.live[l.ID], m.holders[l.ID], m.leased[l.ID] = held{l.Lane, l.Key, now.Add(leaseTTL)}, p, now
+		m.live[l.ID], m.holders[l.ID], m.leased[l.ID] = held{l.Lane, l.Key, now.Add(leaseTTL).Truncate(time.Microsecond)}, p, now
 	}
 }
 

@@ -272,7 +272,7 @@ func (m *model) took(asked time.Time, leases []delivery.Lease) {
 		if inFlight > limit {
 			m.err = fmt.Errorf("%d of lane %s are in flight at a cap of %d", inFlight, l.Lane, limit)
 		}
-		m.live[l.ID] = held{l.Lane, l.Key, now.Add(leaseTTL)}
+		m.live[l.ID] = held{l.Lane, l.Key, now.Add(leaseTTL).Truncate(time.Microsecond)}
 	}
 }
 

@@ -143,22 +143,29 @@ func (o *settleOp) apply(s *Store, b *Batch) {
 // Settle gives the leases back if it fails for good.
 func (o *settleOp) revert(*Store, *Batch) {}
 
-// bury ends rows whose lease was lost and that are not to be tried again, as
-// build decides.
-func (s *Store) bury(ctx context.Context, now int64, orphans []*row) error {
-	o := &settleOp{}
-	o.now, o.rows, o.sole = now, len(orphans), true
-	for _, r := range orphans {
-		o.items = append(o.items, settled{row: r, outcome: delivery.Outcome{Result: delivery.Release}})
-	}
-	err := s.commit(ctx, o)
-	if err != nil {
-		s.mu.Lock()
-		s.orphans = append(s.orphans, orphans...)
-		s.mu.Unlock()
-	}
-	return err
+// buryOp ends rows whose lease was lost and that are not to be tried again, as
+// settleOp's build decides: those that there are when its turn comes.
+type buryOp struct {
+	settleOp
+	orphans []*row
 }
+
+func (s *Store) bury(ctx context.Context, now int64) error {
+	o := &buryOp{}
+	o.now, o.rows, o.sole = now, 1, true
+	return s.commit(ctx, o)
+}
+
+func (o *buryOp) build(s *Store, b *Batch) {
+	o.orphans, s.orphans = s.orphans, nil
+	o.items = make([]settled, len(o.orphans))
+	for i, r := range o.orphans {
+		o.items[i] = settled{row: r, outcome: delivery.Outcome{Result: delivery.Release}}
+	}
+	o.settleOp.build(s, b)
+}
+
+func (o *buryOp) revert(s *Store, _ *Batch) { s.orphans = append(s.orphans, o.orphans...) }
 
 // giveBack gives the leases back to those who hold them.
 func (o *settleOp) giveBack(s *Store) {

@@ -60,6 +60,7 @@ type Store struct {
 	reading   bool
 	readDone  chan struct{}      // closed when the read under way ends
 	graveyard map[int64]struct{} // left memory while a read was under way
+	early     map[int64]struct{} // read and gone again before their own commit returned
 	waiters   bool
 	wake      chan struct{}   // closed to wake those who Wait
 	editing   map[string]bool // IDs of the deliveries that an operator changes this moment
@@ -87,6 +88,7 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		lanes:     map[string]*lane{},
 		rows:      map[int64]*row{},
 		graveyard: map[int64]struct{}{},
+		early:     map[int64]struct{}{},
 		wake:      make(chan struct{}),
 		nextReap:  never,
 		tokens:    rand.Uint64() >> 16, // an earlier store's receipts mean nothing here
@@ -307,6 +309,9 @@ func (s *Store) forget(r *row) {
 	}
 	if s.reading {
 		s.graveyard[r.Seq] = struct{}{}
+	}
+	if r.early {
+		s.early[r.Seq] = struct{}{}
 	}
 }
 
