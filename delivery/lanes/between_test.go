@@ -13,7 +13,6 @@ import (
 // between is a backend with one row, which a read brings that ends while a commit
 // is under way.
 type between struct {
-	away
 	row    lanes.Row
 	during func(*lanes.Batch) bool // the commit
 	begun  chan struct{}           // closed when it has begun

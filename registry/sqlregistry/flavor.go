@@ -33,6 +33,9 @@ type flavor struct {
 	raise string
 	// triggers count the changes that are made past this package.
 	triggers []string
+	// prepares says that statements which run often are prepared by us. The
+	// drivers of PostgreSQL do it where what is between allows it.
+	prepares bool
 	// binary is the type of a column of bytes.
 	binary string
 	// bytewise makes a column of text compare by its bytes.
@@ -53,6 +56,7 @@ var flavors = map[Flavor]flavor{
 			"CREATE TRIGGER subscription_updated AFTER UPDATE ON subscription BEGIN " + count + "; END",
 			"CREATE TRIGGER subscription_deleted AFTER DELETE ON subscription BEGIN " + count + "; END",
 		},
+		prepares:    true,
 		binary:      "BLOB",
 		placeholder: func(b []byte, _ int) []byte { return append(b, '?') },
 	},

@@ -42,7 +42,8 @@ type Registry struct {
 	now            func() time.Time
 	flavor         flavor
 	schemaName     string
-	schema         string // quoted, with a dot, or empty
+	schema         string  // quoted, with a dot, or empty
+	often          Querier // outside of any transaction, for queries that run often
 }
 
 var (
@@ -77,6 +78,10 @@ func New(c Config) (*Registry, error) {
 	r := &Registry{writer: c.Writer, reader: c.Reader, sealer: c.Sealer, now: c.Now, flavor: f, schemaName: c.Schema}
 	if c.Schema != "" {
 		r.schema = quoted(c.Schema) + "."
+	}
+	r.often = sqlQuerier{r.reader}
+	if f.prepares {
+		r.often = &prepared{db: r.reader}
 	}
 	return r, nil
 }
@@ -206,13 +211,10 @@ func (r *Registry) setTypes(ctx context.Context, tx *sql.Tx, s registry.Subscrip
 	return nil
 }
 
-// read returns a view outside of any transaction.
-func (r *Registry) read() *View { return r.In(sqlQuerier{r.reader}) }
-
 // Get implements [registry.Registry]. Its error wraps [registry.ErrSealed] when
 // the secrets cannot be opened.
 func (r *Registry) Get(ctx context.Context, id string) (registry.Subscription, error) {
-	return r.read().Get(ctx, id)
+	return r.In(r.often).Get(ctx, id)
 }
 
 // Version implements [registry.Versioned]: a [registry.Cache] before this
@@ -259,7 +261,7 @@ func (r *Registry) List(ctx context.Context, f registry.Filter) iter.Seq2[regist
 				return
 			}
 			query, args := listQuery(f, after, n)
-			subs, err := r.read().query(ctx, query, args)
+			subs, err := r.In(sqlQuerier{r.reader}).query(ctx, query, args)
 			if err != nil {
 				yield(registry.Subscription{}, wrap("list", err))
 				return
@@ -283,7 +285,7 @@ func (r *Registry) List(ctx context.Context, f registry.Filter) iter.Seq2[regist
 // Match implements [registry.Registry]. It reads the subscriptions of the
 // topic's dialect, type, scope or none, and tenant if it has one, by an index.
 func (r *Registry) Match(ctx context.Context, t registry.Topic) ([]registry.Subscription, error) {
-	return r.read().Match(ctx, t)
+	return r.In(r.often).Match(ctx, t)
 }
 
 // wrap says where an error comes from; the parent's own are complete.
