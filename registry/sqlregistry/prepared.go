@@ -15,7 +15,7 @@ type prepared struct {
 }
 
 func (p *prepared) Query(ctx context.Context, query string, args ...any) (Rows, error) {
-	statement, err := p.statement(ctx, query)
+	statement, err := p.statement(ctx, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, erro
 		return nil, err
 	}
 	if known, ok := p.statements.LoadOrStore(query, statement); ok {
-		return known.(*sql.Stmt), statement.Close() //nolint:forcetypeassert // as above
+		return known.(*sql.Stmt), statement.Close() //nolint:forcetypeassert,sqlclosecheck // as above
 	}
 	return statement, nil
 }
