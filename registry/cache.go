@@ -13,7 +13,7 @@ const (
 	maxCacheTTL     = time.Second
 	maxCacheAge     = time.Minute // whatever the version says
 	maxCacheGets    = 65536
-	maxCacheMatches = 4096
+	maxCacheMatches = 65536 // each counts as one and as its subscriptions
 )
 
 // A Cache keeps what Get and Match of another [Registry] returned, for at most
@@ -41,7 +41,8 @@ const (
 // live is over, or after [Cache.Forget]. That is also the time for which a
 // subscription may still match after its ExpiresAt. Misses for one key wait
 // for one read; an unknown ID is remembered like a known one, other errors
-// are not. At most 65,536 results of Get and 4,096 of Match are kept.
+// are not. At most 65,536 results of Get are kept, and 65,536 of Match and the
+// subscriptions in them, together.
 //
 // A Cache is safe for concurrent use and starts no goroutines.
 type Cache struct {
@@ -72,8 +73,9 @@ func NewCache(r Registry, ttl time.Duration) *Cache {
 		ttl:     ttl,
 		start:   time.Now(),
 		gets:    newTable[string, Subscription](64, maxCacheGets),
-		matches: newTable[Topic, []Subscription](16, maxCacheMatches),
+		matches: newTable[Topic, []Subscription](64, maxCacheMatches),
 	}
+	c.matches.weigh = func(subs []Subscription) int { return 1 + len(subs) }
 	c.matches.timeful = expiring
 	c.matches.kept = c.keep
 	if from, ok := r.(Versioned); ok {

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -375,15 +376,48 @@ func TestCacheIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range 10_000 {
-		if _, err := cache.Match(t.Context(), registry.Topic{Scope: strconv.Itoa(i)}); err != nil {
-			t.Fatal(err)
+	match := func(n int) {
+		for i := range n {
+			if _, err := cache.Match(t.Context(), registry.Topic{Dialect: "standard", Type: "a", Scope: strconv.Itoa(i)}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	match(100_000)
 	gets, matches := cache.Len()
-	if gets > 65536 || gets < 50000 || matches > 4096 || matches < 3000 {
+	if gets > 65536 || gets < 50000 || matches > 65536 || matches < 50000 {
 		t.Errorf("%d gets and %d matches are kept", gets, matches)
 	}
+	for _, c := range []struct{ subs, n, most, least int }{
+		{1, 40_000, 32768, 25000}, // each weighs two
+		{9, 10_000, 6553, 5000},
+		{2000, 1000, 64, 64}, // more than a shard is for: one each
+	} {
+		cache = registry.NewCache(alike(c.subs), 0)
+		match(c.n)
+		if _, matches := cache.Len(); matches > c.most || matches < c.least {
+			t.Errorf("%d matches of %d subscriptions are kept, want %d to %d", matches, c.subs, c.least, c.most)
+		}
+	}
+}
+
+// alike answers Match with so many subscriptions.
+type alike int
+
+func (n alike) Match(context.Context, registry.Topic) ([]registry.Subscription, error) {
+	return make([]registry.Subscription, n), nil
+}
+
+func (alike) Get(context.Context, string) (registry.Subscription, error) {
+	return registry.Subscription{}, registry.ErrNotFound
+}
+
+func (alike) Set(context.Context, ...registry.Subscription) ([]registry.Subscription, error) {
+	return nil, registry.ErrNotFound
+}
+func (alike) Delete(context.Context, string) error { return registry.ErrNotFound }
+func (alike) List(context.Context, registry.Filter) iter.Seq2[registry.Subscription, error] {
+	return func(func(registry.Subscription, error) bool) {}
 }
 
 func TestCacheZeroValueAndNil(t *testing.T) {

@@ -14,7 +14,8 @@ import (
 // read, so that what was read before a change is never put back after it.
 type table[K comparable, V any] struct {
 	seed    maphash.Seed
-	max     int             // results in one shard
+	max     int             // weight of the results in one shard
+	weigh   func(V) int     // what a result weighs, 1 at least; nil is 1
 	timeful func(V) bool    // of results that change by time alone; nil is none
 	kept    func(*entry[V]) // is told of each result that is kept, while it cannot be dropped; nil is nobody
 	shards  []shard[K, V]
@@ -24,7 +25,8 @@ type shard[K comparable, V any] struct {
 	mu      sync.Mutex
 	entries map[K]*entry[V]
 	reads   map[K]*read[V]
-	_       [40]byte // a cache line of its own
+	weight  int
+	_       [32]byte // a cache line of its own
 }
 
 // An entry is not changed once it is in the table. Times count from the
@@ -126,7 +128,6 @@ func (t *table[K, V]) read(ctx context.Context, c *Cache, k K, r *read[V], from 
 		if s.reads[k] == r {
 			delete(s.reads, k)
 			if !r.abandoned && (r.err == nil || errors.Is(r.err, ErrNotFound)) {
-				t.makeRoom(s, k, time.Since(c.start))
 				e := &entry[V]{r.value, r.err, r.started + c.ttl, r.started + maxCacheAge, r.run}
 				if t.kept != nil {
 					t.kept(e)
@@ -134,7 +135,7 @@ func (t *table[K, V]) read(ctx context.Context, c *Cache, k K, r *read[V], from 
 				if t.timeful != nil && t.timeful(r.value) {
 					e.run = nil
 				}
-				s.entries[k] = e
+				t.store(s, k, e, time.Since(c.start))
 			}
 		}
 		s.mu.Unlock()
@@ -150,33 +151,56 @@ func (t *table[K, V]) put(k K, e *entry[V], now time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known := s.entries[k]; known == nil || known.last < e.last {
-		t.makeRoom(s, k, now)
-		s.entries[k] = e
+		t.store(s, k, e, now)
 	}
 }
 
-// makeRoom evicts old results if k does not fit: of a few arbitrary ones those
-// that are over, or else one that is not.
-func (t *table[K, V]) makeRoom(s *shard[K, V], k K, now time.Duration) {
-	if _, there := s.entries[k]; there || len(s.entries) < t.max {
-		return
+// store puts a result into its shard, instead of old ones if there is no room.
+func (t *table[K, V]) store(s *shard[K, V], k K, e *entry[V], now time.Duration) {
+	t.remove(s, k)
+	w := t.weightOf(e)
+	for s.weight > 0 && s.weight+w > t.max { // what weighs more than all is kept alone
+		t.evict(s, now)
 	}
-	looked := 0
-	for other, e := range s.entries {
+	s.entries[k] = e
+	s.weight += w
+}
+
+// evict makes room: of a few arbitrary results it drops those that are over, or
+// else one that is not.
+func (t *table[K, V]) evict(s *shard[K, V], now time.Duration) {
+	looked, dropped, most := 0, false, min(8, len(s.entries))
+	for k, e := range s.entries {
 		looked++
-		if !e.lives(now) || (looked == 8 && len(s.entries) >= t.max) {
-			delete(s.entries, other)
+		last := looked == most
+		if !e.lives(now) || last && !dropped {
+			t.remove(s, k)
+			dropped = true
 		}
-		if looked == 8 {
+		if last {
 			return
 		}
 	}
 }
 
+func (t *table[K, V]) remove(s *shard[K, V], k K) {
+	if e := s.entries[k]; e != nil {
+		s.weight -= t.weightOf(e)
+		delete(s.entries, k)
+	}
+}
+
+func (t *table[K, V]) weightOf(e *entry[V]) int {
+	if t.weigh == nil {
+		return 1
+	}
+	return t.weigh(e.value)
+}
+
 func (t *table[K, V]) drop(k K) {
 	s := t.shard(k)
 	s.mu.Lock()
-	delete(s.entries, k)
+	t.remove(s, k)
 	delete(s.reads, k)
 	s.mu.Unlock()
 }
@@ -187,6 +211,7 @@ func (t *table[K, V]) dropAll() {
 		s.mu.Lock()
 		clear(s.entries)
 		clear(s.reads)
+		s.weight = 0
 		s.mu.Unlock()
 	}
 }
