@@ -235,8 +235,8 @@ func (s *Store) wants(l *lane, class int, now int64) bool {
 	return l.next[class] <= now && (l.next[class] == 0 || l.queue[class].len() < s.share(l, class)/4+1 || l.queue[class].head().Due > now)
 }
 
-// share is how many rows of a class a lane may hold: an eighth of what is free,
-// so that one lane alone may hold much and many lanes leave room for others.
+// share is how many rows of a class a lane may hold: half of what is free where
+// it is alone, an eighth among many, so that each leaves room for others.
 func (s *Store) share(l *lane, class int) int {
 	free := s.cfg.HoldBytes - s.held
 	cost := 1100
@@ -247,7 +247,7 @@ func (s *Store) share(l *lane, class int) int {
 	if free < s.cfg.HoldBytes/8 { // many lanes: each still goes on
 		least = 2
 	}
-	return min(max(free/8/cost, least), 4096)
+	return min(max(free/min(8, 1+len(s.lanes))/cost, least), 8192)
 }
 
 // wakeTime is when the passing of time alone will change what the lane may do.
