@@ -139,6 +139,7 @@ func (s *Store) runOnce(ctx context.Context, ops []operation, sole bool) error {
 	if sole {
 		spilled, washed = s.stragglers(b), s.wash(b)
 	}
+	s.appending = s.appending || len(b.Append) > 0
 	empty := len(b.Append)+len(b.Settle)+len(b.Spill)+len(b.Lanes)+len(b.Kill)+len(b.Edit) == 0
 	s.mu.Unlock()
 
@@ -155,6 +156,12 @@ func (s *Store) runOnce(ctx context.Context, ops []operation, sole bool) error {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(b.Append) > 0 {
+		defer func() {
+			s.appending = false
+			clear(s.early)
+		}()
+	}
 	if err != nil {
 		if errors.Is(err, delivery.ErrOwned) && s.failed == nil { // what it holds is another's by now
 			s.failed = err
@@ -174,9 +181,6 @@ func (s *Store) runOnce(ctx context.Context, ops []operation, sole bool) error {
 	}
 	for _, o := range ops {
 		o.apply(s, b)
-	}
-	if len(b.Append) > 0 {
-		clear(s.early) // what is appended next comes under a greater Seq
 	}
 	s.washed(washed, b.Now, nil)
 	return nil

@@ -31,7 +31,7 @@ type row struct {
 	indexed bool // the backend can find it
 	ahead   bool // goes ahead and was never attempted
 	cancel  bool // an operator gave it up while it was leased
-	early   bool // read before its own commit returned
+	early   bool // read while a commit was under way that may have stored it
 
 	token   uint64 // of the current lease
 	seen    uint64 // the lease whose outcome counts for the endpoint's health

@@ -121,5 +121,5 @@ func (s *Store) takeIn(l *lane, class int, found *Row) {
 	if found.ahead() {
 		l.barrier.add(found.Seq)
 	}
-	s.hold(&row{Row: *found, lane: l, indexed: true, ahead: found.ahead(), early: found.Seq >= s.nextSeq})
+	s.hold(&row{Row: *found, lane: l, indexed: true, ahead: found.ahead(), early: s.appending && found.Seq >= s.nextSeq})
 }

@@ -60,7 +60,8 @@ type Store struct {
 	reading   bool
 	readDone  chan struct{}      // closed when the read under way ends
 	graveyard map[int64]struct{} // left memory while a read was under way
-	early     map[int64]struct{} // read and gone again before their own commit returned
+	appending bool               // rows are being committed, one batch at a time
+	early     map[int64]struct{} // read and gone again meanwhile, some of them
 	waiters   bool
 	wake      chan struct{}   // closed to wake those who Wait
 	editing   map[string]bool // IDs of the deliveries that an operator changes this moment
@@ -310,7 +311,7 @@ func (s *Store) forget(r *row) {
 	if s.reading {
 		s.graveyard[r.Seq] = struct{}{}
 	}
-	if r.early {
+	if r.early && s.appending {
 		s.early[r.Seq] = struct{}{}
 	}
 }
