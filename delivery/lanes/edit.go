@@ -90,7 +90,7 @@ func (o *editOp) build(s *Store, b *Batch) {
 		switch {
 		case e == nil:
 		case r.state != waiting:
-			r.cancel = e.edit.Cancel // the last word counts
+			r.cancel = r.cancel || e.edit.Cancel
 			e.skip = true
 		default:
 			s.unqueue(r)
