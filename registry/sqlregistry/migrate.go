@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/ringback-go/ringback/internal/sqlitewait"
 )
 
 // ErrSchema says that the tables are of a newer version of this package, which
@@ -21,6 +23,9 @@ var ErrSchema = errors.New("sqlregistry: schema version is not known")
 // it, which matters while processes are replaced one after the other.
 func (r *Registry) Migrate(ctx context.Context) error {
 	if r.flavor.exists == "" {
+		if err := sqlitewait.Connect(ctx, r.writer); err != nil {
+			return wrap("migrate", err)
+		}
 		if _, err := r.writer.ExecContext(ctx, r.bind(createVersion)); err != nil {
 			return wrap("migrate", err)
 		}

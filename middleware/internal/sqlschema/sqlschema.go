@@ -18,6 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+
+	"github.com/ringback-go/ringback/internal/sqlitewait"
 )
 
 // ErrVersion says that the tables are of a version that is not known.
@@ -72,6 +74,9 @@ func (s Schema) migrate(ctx context.Context, db *sql.DB) (err error) {
 	lock := fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", s.Lock)
 	if !s.PostgreSQL {
 		lock = "UPDATE " + s.Table + " SET version = version WHERE 0 = 1"
+		if err := sqlitewait.Connect(ctx, db); err != nil {
+			return err
+		}
 		if _, err := db.ExecContext(ctx, create); err != nil {
 			return err
 		}
