@@ -133,6 +133,7 @@ func TestDrainCutsTheRegistryToo(t *testing.T) {
 		r := newRig(t, func(r *rig) { r.cfg.Registry = stuck{r.reg} })
 		r.subscribe()
 		r.publish("a")
+		r.pass(time.Minute) // what the publish read is remembered no more
 		stop := r.run()
 		r.pass(time.Second)
 		began := time.Now()

@@ -281,6 +281,7 @@ func TestRegistryErrorsDelay(t *testing.T) {
 		away := errors.New("registry away")
 		reg.err.Store(&away)
 		r.publish("a")
+		r.pass(time.Minute) // what the publish read is remembered no more
 		r.run()
 		r.pass(5500 * time.Millisecond)
 		want(t, "requests", len(r.requests()), 0)

@@ -33,8 +33,7 @@ const (
 // [Subscription.Clone] gives a copy that may.
 //
 // What Match returned is kept for Get, too, since who publishes is about to
-// send; so a Match of the other Registry returns subscriptions as whole as its
-// Get does.
+// send.
 //
 // Set and Delete drop what they touch before they return, so that this process
 // sees its own changes at once; changes by others are seen when the time to

@@ -46,7 +46,8 @@ type Registry interface {
 	// Match returns the subscriptions that want an event now, in order of
 	// their IDs: those for which [Subscription.Wants] holds, less the ones
 	// without a scope whose non-empty slot is filled, for the same tenant, by
-	// one that has the topic's scope.
+	// one that has the topic's scope. They are as whole as Get returns them,
+	// because a [Cache] answers Get with them; who wraps one wraps both.
 	Match(ctx context.Context, t Topic) ([]Subscription, error)
 }
 

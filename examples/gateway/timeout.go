@@ -32,11 +32,24 @@ type timedRegistry struct {
 // Get returns what an attempt is made with.
 func (t *timedRegistry) Get(ctx context.Context, id string) (registry.Subscription, error) {
 	s, err := t.Registry.Get(ctx, id)
+	t.set(&s)
+	return s, err
+}
+
+// Match returns the same, since the engine keeps it for the attempts.
+func (t *timedRegistry) Match(ctx context.Context, topic registry.Topic) ([]registry.Subscription, error) {
+	subs, err := t.Registry.Match(ctx, topic)
+	for i := range subs {
+		t.set(&subs[i])
+	}
+	return subs, err
+}
+
+func (t *timedRegistry) set(s *registry.Subscription) {
 	s.Limits.Timeout = t.timeout
 	if s.Dialect == tencentchat.Name {
 		s.Limits.Timeout = tencentchat.Timeout // the platform's
 	}
-	return s, err
 }
 
 // versioned is r, which changes when from does, and says so if from can.

@@ -45,12 +45,12 @@ func newForward(t *testing.T, to string) *forward {
 			return
 		}
 		w.WriteHeader(http.StatusOK)
-		here, _, err := http.NewResponseController(w).Hijack()
+		here, read, err := http.NewResponseController(w).Hijack() // may have the client's first byte
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		go func() { io.Copy(there, here); there.Close() }()
+		go func() { io.Copy(there, read); there.Close() }()
 		go func() { io.Copy(here, there); here.Close() }()
 	}))
 	t.Cleanup(f.Close)
