@@ -23,6 +23,7 @@ func TestDeps(t *testing.T) {
 		switch path {
 		case "github.com/google/uuid",
 			"github.com/ringback-go/ringback/internal/ids",
+			"github.com/ringback-go/ringback/internal/sqlitewait",
 			"github.com/ringback-go/ringback/registry",
 			"github.com/ringback-go/ringback/registry/internal/keypair",
 			"github.com/ringback-go/ringback/registry/internal/keypairtest",
