@@ -149,3 +149,31 @@ func TestSettleOfARowThatIsBeingStored(t *testing.T) {
 		}
 	})
 }
+
+// TestDelayOfARowThatGoesAhead: it waits with its lane, and that is as durable
+// as the row when Settle returns.
+func TestDelayOfARowThatGoesAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var written []lanes.LaneRow
+		b := &between{during: func(b *lanes.Batch) bool {
+			written = append(written, b.Lanes...)
+			return false
+		}}
+		store, leased := b.open(t)
+		b.row.Due = 0
+		close(b.begun)
+		for _, l := range <-leased {
+			out := delivery.Outcome{ID: l.ID, Receipt: l.Receipt, Result: delivery.Release, RetryIn: time.Hour}
+			if err := store.Settle(t.Context(), time.Time{}, out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(written) != 1 || written[0].NotBefore < time.Now().Add(time.Hour).UnixMicro() {
+			t.Errorf("written of the lane: %+v", written)
+		}
+		if n := len(leaseAll(t, store)); n != 0 {
+			t.Errorf("%d leases before their time", n)
+		}
+	})
+}

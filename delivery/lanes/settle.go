@@ -48,7 +48,8 @@ func (s *Store) Settle(ctx context.Context, now time.Time, outcomes ...delivery.
 		} else {
 			r.state = settling
 			o.items = append(o.items, settled{row: r, outcome: out})
-			o.sole = o.sole || r.Delivery.Key != ""
+			// What goes ahead waits with its lane, whose state is then written, too.
+			o.sole = o.sole || r.Delivery.Key != "" || r.ahead && out.Result == delivery.Release && out.Attempt == nil
 		}
 		s.place(r.lane, t)
 	}
