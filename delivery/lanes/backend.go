@@ -52,6 +52,15 @@ type Partial interface {
 // nothing else, while the other only appends such rows.
 type Parallel interface{ Parallel() }
 
+// A Fetcher is a Backend that finds rows by Seq. Its Store has room for many
+// times more first tries: of most it keeps numbers only, and asks for the
+// deliveries before their turn comes. It is called as Refill is.
+type Fetcher interface {
+	// Fetch reads the deliveries of rows, unsettled ones, in the order of seqs:
+	// nil for a row that is not there.
+	Fetch(ctx context.Context, seqs []int64) ([]*delivery.Delivery, error)
+}
+
 // A Row is a delivery as the Store keeps it in memory.
 type Row struct {
 	// Seq orders rows by commit. The backend gives it.

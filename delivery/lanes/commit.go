@@ -233,7 +233,7 @@ func (s *Store) stragglers(b *Batch) []*row {
 		}
 		if r.state != gone && !r.indexed {
 			spilled = append(spilled, r)
-			b.Spill = append(b.Spill, &r.Row)
+			b.Spill = append(b.Spill, r.spilled())
 		}
 	}
 	return spilled

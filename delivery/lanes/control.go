@@ -123,7 +123,7 @@ func (s *Store) giveUpWaiting(b *Batch, l *lane) []*Settle {
 	for class := range l.queue {
 		for r := range l.queue[class].all() {
 			r.state = settling
-			s.held -= r.cost()
+			s.count(r, -1)
 			taken = append(taken, &Settle{
 				Row: r.Row, Indexed: r.indexed,
 				Result: delivery.GiveUp, Reason: l.reason,
@@ -162,10 +162,10 @@ func (o *laneOp) pause(s *Store, b *Batch, l *lane) {
 	for class := range l.queue {
 		for r := range l.queue[class].all() {
 			r.state = settling
-			s.held -= r.cost()
+			s.count(r, -1)
 			o.pushed = append(o.pushed, r)
 			if !r.indexed {
-				b.Spill = append(b.Spill, &r.Row)
+				b.Spill = append(b.Spill, r.spilled())
 			}
 		}
 		l.queue[class] = rowQueue{}

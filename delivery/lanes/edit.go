@@ -86,7 +86,7 @@ func (o *editOp) build(s *Store, b *Batch) {
 	}
 	o.closed = map[string]bool{}
 	for _, r := range s.rows { // rare enough to look at each
-		e := wanted[r.Delivery.ID]
+		e := wanted[r.name()]
 		switch {
 		case e == nil:
 		case r.state != waiting:

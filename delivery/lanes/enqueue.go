@@ -21,6 +21,7 @@ type enqueued struct {
 	delivery delivery.Delivery
 	row      row
 	lane     *lane
+	bare     bool
 	folded   *Incoming // nil: enqueued here
 	left     bool      // not for this owner to fold
 }
@@ -82,7 +83,7 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 	for i := range o.items {
 		it := o.items[i]
 		a, d := &it.append, it.append.Delivery
-		it.lane = nil
+		it.lane, it.bare = nil, false
 		*a = Append{Row: it.begin(now), Source: a.Source}
 		away := d.SubscriptionID != "" && !s.owns(d.LaneName())
 		if it.left = away && it.folded != nil; it.left {
@@ -97,12 +98,24 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 			a.Dead = it.lane.reason
 			continue
 		}
-		a.Index = !s.mayHold(it.lane, &a.Row, now)
-		if !a.Index {
-			s.held += a.cost() // reserved until apply or revert
-			it.lane.reserved++
-		}
+		a.Index, it.bare = s.mayHold(it.lane, &a.Row, now)
+		it.reserve(s, 1) // until apply or revert
 	}
+}
+
+// reserve keeps the room that the row will take in memory free, or with -1 no
+// more.
+func (it *enqueued) reserve(s *Store, by int) {
+	switch {
+	case it.lane == nil || it.append.Index || it.append.Dead != "":
+		return
+	case it.bare:
+		s.heldBare += by * bareCost
+		it.lane.strips += by
+	default:
+		s.held += by * it.append.cost()
+	}
+	it.lane.reserved += by
 }
 
 // begin returns the row as it is stored.
@@ -136,20 +149,21 @@ func NewRow(i int, d *delivery.Delivery, now time.Time) (Row, error) {
 }
 
 // mayHold decides whether a new row stays in memory, so that the backend need
-// not index it.
-func (s *Store) mayHold(l *lane, r *Row, now int64) bool {
+// not index it, and whether bare.
+func (s *Store) mayHold(l *lane, r *Row, now int64) (index, bare bool) {
 	switch {
 	case s.backend.HoldsAll():
-		return true
+		return false, false
 	case r.Delivery.Key != "", r.Attempts > 0: // its order, or what a start could not tell, is the index's work
-		return false
+		return true, false
+	case l.mode != delivery.LaneOpen, l.hold > now, r.Due > now, l.next[fresh] != never:
+		return true, false
 	}
-	class := fresh
-	if r.Retry() {
-		class = retries
+	if l.bare == 0 && s.held+r.cost() <= s.room && l.queue[fresh].len()+l.reserved < s.share(l, fresh) {
+		return false, false
 	}
-	return l.mode == delivery.LaneOpen && l.hold <= now && r.Due <= now && l.next[class] == never &&
-		s.held+r.cost() <= s.cfg.HoldBytes && l.queue[class].len()+l.reserved < s.share(l, class)
+	bare = !r.ahead() && l.bare+l.strips < s.bareShare()
+	return !bare, bare
 }
 
 func (o *enqueueOp) apply(s *Store, b *Batch) {
@@ -157,10 +171,7 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 		it := o.items[i]
 		a := &it.append
 		l := it.lane
-		if !a.Index && l != nil && a.Dead == "" {
-			s.held -= a.cost()
-			l.reserved--
-		}
+		it.reserve(s, -1)
 		if it.left {
 			continue
 		}
@@ -175,7 +186,11 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 		}
 		l = s.lane(l.name) // it may have been forgotten while the batch was written
 		r := &it.row
-		*r = row{Row: a.Row, lane: l, indexed: a.Index || a.Delivery.Key != "", ahead: a.ahead()}
+		if it.bare {
+			r = l.strip(a.Row) // the rest is let go of
+		} else {
+			*r = row{Row: a.Row, lane: l, indexed: a.Index || a.Delivery.Key != "", ahead: a.ahead()}
+		}
 		if r.ahead {
 			l.barrier.add(r.Seq)
 		}
@@ -209,10 +224,7 @@ func (s *Store) tidy(l *lane, now int64) {
 func (o *enqueueOp) revert(s *Store, b *Batch) {
 	for i := range o.items {
 		it := o.items[i]
-		if !it.append.Index && it.lane != nil && it.append.Dead == "" {
-			s.held -= it.append.cost()
-			it.lane.reserved--
-		}
+		it.reserve(s, -1)
 		s.tidy(it.lane, b.Now)
 	}
 }

@@ -192,6 +192,55 @@ func (o *owner) Refill(_ context.Context, now int64, wants []lanes.Want) ([]lane
 	return found, nil
 }
 
+// fetching and fetchingTwofold are owners that find rows by Seq.
+type (
+	fetching        struct{ *owner }
+	fetchingTwofold struct{ twofold }
+)
+
+func (b fetching) Fetch(_ context.Context, seqs []int64) ([]*delivery.Delivery, error) {
+	return b.fetch(seqs)
+}
+
+func (b fetchingTwofold) Fetch(_ context.Context, seqs []int64) ([]*delivery.Delivery, error) {
+	return b.fetch(seqs)
+}
+
+func (o *owner) fetch(seqs []int64) ([]*delivery.Delivery, error) {
+	f := o.fake
+	f.mu.Lock()
+	if f.refilling {
+		f.blame("two reads at once")
+	}
+	f.refilling = true
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.refilling = false
+		f.mu.Unlock()
+	}()
+	f.pause()
+	found := f.bySeq(seqs)
+	f.pause()
+	if f.chance(0.1) {
+		return nil, errFake
+	}
+	return found, nil
+}
+
+func (f *fake) bySeq(seqs []int64) []*delivery.Delivery {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found := make([]*delivery.Delivery, len(seqs))
+	for i, seq := range seqs {
+		if r := f.rows[seq]; r != nil {
+			d := *r.Delivery
+			found[i] = &d
+		}
+	}
+	return found
+}
+
 func (f *fake) answer(now int64, wants []lanes.Want) []lanes.Found {
 	f.mu.Lock()
 	defer f.mu.Unlock()

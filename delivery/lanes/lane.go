@@ -28,10 +28,13 @@ type row struct {
 	Row
 	lane    *lane
 	state   rowState
-	indexed bool // the backend can find it
-	ahead   bool // goes ahead and was never attempted
-	cancel  bool // an operator gave it up while it was leased
-	early   bool // read while a commit was under way that may have stored it
+	indexed bool   // the backend can find it
+	ahead   bool   // goes ahead and was never attempted
+	cancel  bool   // an operator gave it up while it was leased
+	early   bool   // read while a commit was under way that may have stored it
+	bare    bool   // memory has no room for its delivery: see bare.go
+	size    int32  // of a bare row: what it costs to hold its delivery
+	id      string // of a bare row
 
 	token   uint64 // of the current lease
 	seen    uint64 // the lease whose outcome counts for the endpoint's health
@@ -63,7 +66,9 @@ type lane struct {
 	rateAt   int64   // the next start by rate
 	inFlight int     // attempts under way
 	rows     int     // in memory, in whatever state
+	bare     int     // of those that wait
 	reserved int     // rows that are being committed and then held
+	strips   int     // of those that become bare
 	barrier  barrier // rows ahead, not hidden, that were never attempted
 	era      int     // rises when rows are killed: what was read before is no more
 	queue    [2]rowQueue
@@ -71,7 +76,8 @@ type lane struct {
 	inDB     [2]int   // rows in memory that Refill would return too
 	inRing   [2]bool
 	thirsty  bool
-	away     bool // on its way to another owner: nothing starts
+	plate    *delivery.Delivery // of its bare rows: it names the lane and nothing else
+	away     bool               // on its way to another owner: nothing starts
 
 	health
 
@@ -123,7 +129,7 @@ func (l *lane) open(now int64, defaultCap int) bool {
 // head returns the row of a class that may go next, or nil.
 func (l *lane) head(class int, now int64) *row {
 	r := l.queue[class].head()
-	if r == nil || r.Due > now || len(l.barrier) > 0 && !r.ahead {
+	if r == nil || r.bare || r.Due > now || len(l.barrier) > 0 && !r.ahead {
 		return nil
 	}
 	return r

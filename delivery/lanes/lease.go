@@ -47,16 +47,16 @@ func (s *Store) Lease(ctx context.Context, now time.Time, req delivery.LeaseRequ
 				return nil, ctx.Err()
 			}
 		}
-		wants := s.beginRead(t)
+		what := s.beginRead(t)
 		s.mu.Unlock()
 		switch {
-		case len(wants) == 0:
+		case what.empty():
 			return out, nil
 		case len(out) > 0:
-			go s.read(context.WithoutCancel(ctx), t, wants) //nolint:errcheck // who finds nothing in memory reads again and sees the error
+			go s.read(context.WithoutCancel(ctx), t, what) //nolint:errcheck // who finds nothing in memory reads again and sees the error
 			return out, nil
 		}
-		if err := s.read(ctx, t, wants); err != nil {
+		if err := s.read(ctx, t, what); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +123,7 @@ func (s *Store) take(now int64, req delivery.LeaseRequest) []delivery.Lease {
 		l.inRing[class] = false
 		if r := l.head(class, now); r != nil && l.open(now, s.cfg.MaxInFlight) {
 			l.queue[class].pop()
-			s.held -= r.cost()
+			s.count(r, -1)
 			s.begin(r, now, expires)
 			taken = append(taken, r)
 			if class == retries {

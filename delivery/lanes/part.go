@@ -216,11 +216,11 @@ func (o *leaveOp) build(s *Store, b *Batch) {
 		for class := range l.queue {
 			for l.queue[class].len() > 0 && len(o.rows) < leaveRows {
 				r := l.queue[class].popAny()
-				s.held -= r.cost()
+				s.count(r, -1)
 				r.state = settling
 				o.rows = append(o.rows, r)
 				if !r.indexed {
-					b.Spill = append(b.Spill, &r.Row)
+					b.Spill = append(b.Spill, r.spilled())
 				}
 			}
 			o.more = o.more || l.queue[class].len() > 0

@@ -21,6 +21,8 @@ type common struct {
 	names  []string
 	owners map[string]*partner // of lanes
 	inbox  []*letter
+
+	fetching bool
 }
 
 // letter is a row that waits for its lane's owner.
@@ -75,6 +77,25 @@ func (p *partner) Refill(_ context.Context, now int64, wants []lanes.Want) ([]la
 		return nil, errFake
 	}
 	return old, nil
+}
+
+// fetchingPartner is one that finds rows by Seq.
+type fetchingPartner struct{ *partner }
+
+func (p fetchingPartner) Fetch(_ context.Context, seqs []int64) ([]*delivery.Delivery, error) {
+	if !p.refilling.CompareAndSwap(false, true) {
+		p.mu.Lock()
+		p.blame("two reads at once")
+		p.mu.Unlock()
+	}
+	defer p.refilling.Store(false)
+	p.pause()
+	found := p.bySeq(seqs)
+	p.pause()
+	if p.chance(0.1) {
+		return nil, errFake
+	}
+	return found, nil
 }
 
 // Commit is refused, fails, is unknown or slow, as it happens.
@@ -357,8 +378,12 @@ func newCommon(seed uint64, names []string) *common {
 // join opens another Store. It owns nothing yet.
 func (c *common) join(ctx context.Context, name string, cfg lanes.Config) (*partner, error) {
 	p := &partner{common: c, name: name, open: map[*lanes.Batch]func(){}}
+	var backend lanes.Backend = p
+	if c.fetching {
+		backend = fetchingPartner{p}
+	}
 	for {
-		store, err := lanes.Open(ctx, p, cfg)
+		store, err := lanes.Open(ctx, backend, cfg)
 		if err == nil {
 			p.store = store
 			return p, nil

@@ -81,7 +81,7 @@ func (s *seat) now() *partner {
 func newPair(seed uint64) *pair {
 	m := newModel(seed)
 	c := newCommon(seed, m.names)
-	m.fake = c.fake
+	m.fake, c.fetching = c.fake, m.fetching
 	return &pair{
 		model: m, common: c, begun: map[string]time.Time{}, stored: map[string]time.Time{}, leased: map[string]time.Time{},
 		ending: map[string]int{}, retried: map[string]bool{}, holders: map[string]*partner{},

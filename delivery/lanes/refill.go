@@ -2,12 +2,24 @@ package lanes
 
 import (
 	"context"
+	"errors"
 
 	"github.com/ringback-go/ringback/delivery"
 )
 
 // lanesPerRead bounds one read; it holds up nobody, but its rows take memory.
 const lanesPerRead = 200
+
+// littleBytes of deliveries are read for a lane however little is free.
+const littleBytes = 16 << 10
+
+// reading is what one read asks for.
+type reading struct {
+	wants []thirsty
+	bare  []*row // rows whose deliveries are fetched
+}
+
+func (r *reading) empty() bool { return len(r.wants)+len(r.bare) == 0 }
 
 type thirsty struct {
 	lane  *lane
@@ -25,14 +37,15 @@ type unread struct {
 	due   int64
 }
 
-// beginRead collects what should be read. It returns nothing if a read is under
-// way, otherwise the caller must call read.
-func (s *Store) beginRead(now int64) []thirsty {
+// beginRead collects what should be read. It is empty if a read is under way,
+// otherwise the caller must call read.
+func (s *Store) beginRead(now int64) (out reading) {
 	if s.reading || len(s.thirst) == 0 {
-		return nil
+		return out
 	}
-	var wants []thirsty
+	wants := out.wants
 	n := min(len(s.thirst), lanesPerRead)
+	room := max(s.room-s.held, 0) // is shared; there is a little for each even if nothing is free
 	for _, l := range s.thirst[:n] {
 		l.thirsty = false
 		if l.open(now, s.cfg.MaxInFlight) {
@@ -46,35 +59,47 @@ func (s *Store) beginRead(now int64) []thirsty {
 				l.next[class] = never // what is committed from now on shows here
 				l.rows++              // the lane is not forgotten meanwhile
 			}
+			if s.misses(l) {
+				out.bare = append(out.bare, s.bareRows(l, max(room/n, littleBytes))...)
+			}
 		}
 		if l.plain() {
 			s.place(l, now)
 		}
 	}
 	s.thirst = append(s.thirst[:0], s.thirst[n:]...)
-	for i := range wants { // what is free is shared; a little for each even if nothing is
-		wants[i].want.Bytes = max((s.cfg.HoldBytes-s.held)/len(wants), 16<<10)
+	for i := range wants {
+		wants[i].want.Bytes = max(room/len(wants), littleBytes)
 	}
-	if len(wants) > 0 {
+	if out.wants = wants; !out.empty() {
 		s.reading = true
 		s.readDone = make(chan struct{})
 		s.reads.Add(1)
 	}
-	return wants
+	return out
 }
 
-// read fetches rows and takes them in.
-func (s *Store) read(ctx context.Context, now int64, wants []thirsty) error {
-	defer s.reads.Done()
+// refill reads rows.
+func (s *Store) refill(ctx context.Context, now int64, wants []thirsty) ([]Found, error) {
+	if len(wants) == 0 {
+		return nil, nil
+	}
 	asked := make([]Want, len(wants))
 	for i, w := range wants {
 		asked[i] = w.want
 	}
-	found, err := s.backend.Refill(ctx, now, asked)
+	return s.backend.Refill(ctx, now, asked)
+}
+
+// read fetches rows and takes them in.
+func (s *Store) read(ctx context.Context, now int64, what reading) error {
+	defer s.reads.Done()
+	found, err := s.refill(ctx, now, what.wants)
+	fetched, errFetch := s.fetch(ctx, what.bare)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, w := range wants {
+	for i, w := range what.wants {
 		l := w.lane
 		l.rows--
 		if err != nil || l.era != w.era {
@@ -92,13 +117,19 @@ func (s *Store) read(ctx context.Context, now int64, wants []thirsty) error {
 			s.leaveToBackend(l, w.class, 0)
 		}
 	}
+	s.dress(what.bare, fetched)
 	s.reading = false
 	clear(s.graveyard)
 	close(s.readDone)
-	for _, w := range wants {
+	for _, w := range what.wants {
 		s.place(w.lane, now)
 	}
-	if err == nil {
+	for i, r := range what.bare {
+		if i == 0 || r.lane != what.bare[i-1].lane {
+			s.place(r.lane, now)
+		}
+	}
+	if err = errors.Join(err, errFetch); err == nil {
 		s.wakeAll()
 	}
 	return err

@@ -79,7 +79,7 @@ type model struct {
 	store *lanes.Store
 	names []string
 
-	parallel bool
+	parallel, fetching bool
 
 	mu       sync.Mutex
 	accepted []string
@@ -104,7 +104,7 @@ func newModel(seed uint64) *model {
 		BatchRows:   []int{1, 10, 2_000}[rnd.IntN(3)],
 		MaxInFlight: []int{1, 3, 64}[rnd.IntN(3)],
 	}
-	m.parallel = rnd.IntN(2) == 0
+	m.parallel, m.fetching = rnd.IntN(2) == 0, rnd.IntN(2) == 0
 	for i := range 1 + rnd.IntN(5) {
 		name := "lane" + strconv.Itoa(i)
 		m.names = append(m.names, name)
@@ -115,9 +115,14 @@ func newModel(seed uint64) *model {
 
 func (m *model) backend() lanes.Backend {
 	o := &owner{fake: m.fake, parallel: m.parallel}
-	if m.parallel {
-		m.fake.twofold = true
+	m.fake.twofold = m.parallel
+	switch {
+	case m.parallel && m.fetching:
+		return fetchingTwofold{twofold{o}}
+	case m.parallel:
 		return twofold{o}
+	case m.fetching:
+		return fetching{o}
 	}
 	return o
 }

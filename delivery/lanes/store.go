@@ -18,11 +18,11 @@ type Config struct {
 	MaxInFlight int
 	// HoldBytes bounds the rows that wait in memory, counted with their bodies
 	// and what it costs to keep them. The rest waits in the backend.
-	// 0 is 16 MiB. A backend that HoldsAll is not bounded by it.
+	// 0 is 24 MiB. A backend that HoldsAll is not bounded by it.
 	HoldBytes int
 	// Straggle is how many younger rows may be committed before a row that is
 	// still unsettled is indexed. It bounds what a start must look through.
-	// 0 is 20,000.
+	// 0 is 60,000.
 	Straggle int64
 	// BatchRows bounds how many rows one commit takes from several callers.
 	// 0 is 2,000.
@@ -34,11 +34,14 @@ type Config struct {
 // is stored in one commit. It is safe for concurrent use and starts no lasting
 // goroutine. Make one with [Open].
 type Store struct {
-	backend Backend
-	partial Partial // nil: it owns every lane
-	cfg     Config
-	start   time.Time     // the store's clock runs from here, monotonically
-	ahead   time.Duration // of the system's clock
+	backend  Backend
+	partial  Partial // nil: it owns every lane
+	fetcher  Fetcher // nil: no row is bare
+	cfg      Config
+	room     int           // bytes for rows that wait in memory
+	bareRoom int           // bytes for bare ones
+	start    time.Time     // the store's clock runs from here, monotonically
+	ahead    time.Duration // of the system's clock
 
 	queue    queue
 	settles  queue // of those that may be committed beside others
@@ -54,7 +57,8 @@ type Store struct {
 	thirst    []*lane // lanes whose rows should be read
 	young     []*row  // held rows that are not indexed, oldest first
 	nextSeq   int64
-	held      int // bytes of rows that wait in memory
+	held      int // bytes of rows that wait in memory, bare ones aside
+	heldBare  int // bytes of bare ones
 	tokens    uint64
 	nextReap  int64
 	reading   bool
@@ -77,8 +81,8 @@ type Store struct {
 // what a crash left half closed.
 func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, 16)
-	cfg.HoldBytes = cmp.Or(cfg.HoldBytes, 16<<20)
-	cfg.Straggle = cmp.Or(cfg.Straggle, 20_000)
+	cfg.HoldBytes = cmp.Or(cfg.HoldBytes, 24<<20)
+	cfg.Straggle = cmp.Or(cfg.Straggle, 60_000)
 	cfg.BatchRows = cmp.Or(cfg.BatchRows, 2_000)
 	s := &Store{
 		backend:   backend,
@@ -95,6 +99,10 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		tokens:    rand.Uint64() >> 16, // an earlier store's receipts mean nothing here
 	}
 	s.partial, _ = backend.(Partial)
+	s.room = cfg.HoldBytes
+	if s.fetcher, _ = backend.(Fetcher); s.fetcher != nil {
+		s.room, s.bareRoom = cfg.HoldBytes*2/3, cfg.HoldBytes/3
+	}
 	_, s.parallel = backend.(Parallel)
 	loaded, err := backend.Load(ctx)
 	if err != nil {
@@ -207,7 +215,7 @@ func (s *Store) place(l *lane, now int64) {
 			s.wakeAll()
 		}
 	}
-	if open && !l.thirsty && (s.wants(l, fresh, now) || s.wants(l, retries, now)) {
+	if open && !l.thirsty && (s.wants(l, fresh, now) || s.wants(l, retries, now) || s.misses(l)) {
 		l.thirsty = true
 		s.thirst = append(s.thirst, l)
 		s.wakeAll()
@@ -239,13 +247,13 @@ func (s *Store) wants(l *lane, class int, now int64) bool {
 // share is how many rows of a class a lane may hold: half of what is free where
 // it is alone, an eighth among many, so that each leaves room for others.
 func (s *Store) share(l *lane, class int) int {
-	free := s.cfg.HoldBytes - s.held
+	free := s.room - s.held
 	cost := 1100
 	if r := l.queue[class].head(); r != nil {
-		cost = r.cost()
+		cost = r.full()
 	}
 	least := 8
-	if free < s.cfg.HoldBytes/8 { // many lanes: each still goes on
+	if free < s.room/8 { // many lanes: each still goes on
 		least = 2
 	}
 	return min(max(free/min(8, 1+len(s.lanes))/cost, least), 8192)
@@ -296,7 +304,7 @@ func (s *Store) hold(r *row) {
 // enqueue puts a row into its lane's queue.
 func (s *Store) enqueue(r *row) {
 	r.state = waiting
-	s.held += r.cost()
+	s.count(r, 1)
 	r.lane.queue[r.class()].push(r)
 }
 
@@ -319,7 +327,7 @@ func (s *Store) forget(r *row) {
 // unqueue takes a waiting row out of its queue.
 func (s *Store) unqueue(r *row) {
 	r.lane.queue[r.class()].drop(r)
-	s.held -= r.cost()
+	s.count(r, -1)
 }
 
 // leaveToBackend notes that the backend alone has a row that is due at due.

@@ -120,6 +120,26 @@ func (r *rows) Refill(ctx context.Context, now int64, wants []lanes.Want) ([]lan
 	return found, nil
 }
 
+// Fetch implements [lanes.Fetcher].
+func (r *rows) Fetch(ctx context.Context, seqs []int64) ([]*delivery.Delivery, error) {
+	found := make([]*delivery.Delivery, len(seqs))
+	err := r.reading(ctx, r.sql.fetch, []any{seqs}, func(rs pgx.Rows) error {
+		var place int64
+		var id string
+		var data []byte
+		if err := rs.Scan(&place, &id, &data); err != nil {
+			return err
+		}
+		var err error
+		found[place-1], _, err = rowcodec.Delivery(id, data)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: fetch: %w", err)
+	}
+	return found, nil
+}
+
 // begin gives a batch its number, and seqs to the rows that are stored here. One
 // that was begun before keeps them.
 func (r *rows) begin(ctx context.Context, b *lanes.Batch) (batch int64, again bool, err error) {

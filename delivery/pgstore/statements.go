@@ -3,7 +3,7 @@ package pgstore
 // statements are the texts with the schema's name filled in.
 type statements struct {
 	settings, store, storeNew, attempts, wait, keyed, unwait, reveal, setLanes, dropLanes, kill, post, take string
-	queued, stored, hidden, heads, refill, block, leap                                                      string
+	queued, stored, hidden, heads, refill, fetch, block, leap                                               string
 	loadHeads, loadAhead, loadLanes                                                                         string
 }
 
@@ -116,6 +116,8 @@ func (s schema) statements() statements {
 				JOIN @.delivery d ON d.seq = w.seq
 				WINDOW same AS (PARTITION BY u.want ORDER BY w.due, w.seq)) r
 			ORDER BY r.want, r.due, r.seq`),
+		fetch: s.sql(`SELECT u.place, d.id, d.data FROM unnest($1::bigint[]) WITH ORDINALITY AS u (seq, place)
+			JOIN @.delivery d ON d.seq = u.seq`),
 		block: s.sql(`SELECT nextval('@.block')`),
 		leap:  s.sql(`SELECT setval('@.block', greatest(nextval('@.block'), (SELECT max(seq) FROM @.delivery) / 4096 + 1))`),
 

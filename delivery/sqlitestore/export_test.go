@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 
+	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/delivery/lanes"
 )
 
@@ -16,3 +17,8 @@ func (s *Store) Refill(ctx context.Context, now int64, wants ...lanes.Want) ([]l
 
 // Checkpointed waits for the checkpoint under way.
 func (s *Store) Checkpointed() { s.rows.checkpoints.wg.Wait() }
+
+// Fetch is the backend's.
+func (s *Store) Fetch(ctx context.Context, seqs ...int64) ([]*delivery.Delivery, error) {
+	return s.rows.Fetch(ctx, seqs)
+}

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -132,6 +133,40 @@ func (r *rows) refill(ctx context.Context, now int64, w lanes.Want, f *lanes.Fou
 		bytes += len(row.Delivery.Body)
 	}
 	return rs.Err()
+}
+
+// Fetch implements [lanes.Fetcher].
+func (r *rows) Fetch(ctx context.Context, seqs []int64) (found []*delivery.Delivery, err error) {
+	if err = r.here(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("sqlitestore: fetch: %w", err)
+		}
+	}()
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return nil, err
+	}
+	rs, err := r.stmts.readSeqs.QueryContext(ctx, string(list))
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	found = make([]*delivery.Delivery, len(seqs))
+	var i int
+	var id string
+	var data []byte
+	for rs.Next() {
+		if err = rs.Scan(&i, &id, &data); err != nil {
+			return nil, err
+		}
+		if found[i], _, err = rowcodec.Delivery(id, data); err != nil {
+			return nil, err
+		}
+	}
+	return found, rs.Err()
 }
 
 func scanRow(rs *sql.Rows) (*lanes.Row, error) {

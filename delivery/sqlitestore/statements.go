@@ -79,7 +79,7 @@ type statements struct {
 	isStored, byID, waits, hasOutcome, dropOutcome     *sql.Stmt
 	waitKeyed, rewait, reveal, data, killOpen, killKey *sql.Stmt
 
-	readRows, readEvent *sql.Stmt
+	readRows, readSeqs, readEvent *sql.Stmt
 }
 
 func (r *rows) prepare(ctx context.Context) (err error) {
@@ -131,6 +131,7 @@ func (r *rows) prepare(ctx context.Context) (err error) {
 		{&s.readRows, r.read, `SELECT w.seq, w.due, w.attempts, w.tries, w.expires, d.id, d.data
 			FROM ringback_waiting w JOIN ringback_delivery d ON d.seq = w.seq
 			WHERE w.lane = ? AND w.retry = ? AND w.hidden = 0 ORDER BY w.due, w.seq LIMIT ?`},
+		{&s.readSeqs, r.read, `SELECT j.key, d.id, d.data FROM json_each(?) j CROSS JOIN ringback_delivery d ON d.seq = j.value`},
 		{&s.readEvent, r.read, `SELECT count(*), total(o.state = 3) FROM ringback_delivery d LEFT JOIN ringback_outcome o ON o.seq = d.seq
 			WHERE d.id = ?1 OR d.id >= ?2 AND d.id < ?3`},
 	} {

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -8,6 +10,7 @@ import (
 
 var volumeRules = []rule{
 	{"volume/deep", "5,000 rows of one lane come out, each exactly once.", volumeDeep},
+	{"volume/whole", "Each of 5,000 rows in two lanes is leased as it was enqueued, however little of that memory holds.", volumeWhole},
 	{"volume/wide", "2,000 lanes with two rows each come out, each exactly once.", volumeWide},
 	{"volume/big", "Rows whose bodies are together larger than memory should hold come out, each exactly once.", volumeBig},
 }
@@ -37,6 +40,32 @@ func (e *env) drain(want int) {
 func volumeDeep(e *env) {
 	e.enqueue(many("a", "l", 5000)...)
 	e.drain(5000)
+	e.counts(0, 5000, 0)
+}
+
+func volumeWhole(e *env) {
+	ds := slices.Concat(many("a", "l", 2500), many("b", "m", 2500))
+	sent := map[string]delivery.Delivery{}
+	for i := range ds {
+		d := &ds[i]
+		d.Tenant, d.TraceParent, d.Meta = "t"+strconv.Itoa(i), "p"+strconv.Itoa(i), map[string]string{"n": strconv.Itoa(i)}
+		sent[d.ID] = *d
+	}
+	e.enqueue(ds...)
+	for len(sent) > 0 {
+		got := e.lease(delivery.LeaseRequest{Max: 100})
+		if len(got) == 0 {
+			e.Fatalf("%d did not come out", len(sent))
+		}
+		for _, l := range got {
+			want := sent[l.ID]
+			if l.PublishedAt = want.PublishedAt; !reflect.DeepEqual(l.Delivery, want) {
+				e.Fatalf("%s came out as %+v, want %+v", l.ID, l.Delivery, want)
+			}
+			delete(sent, l.ID)
+		}
+		e.end(delivery.Done, got...)
+	}
 	e.counts(0, 5000, 0)
 }
 

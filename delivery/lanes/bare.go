@@ -1,0 +1,149 @@
+package lanes
+
+import (
+	"context"
+
+	"github.com/ringback-go/ringback/delivery"
+)
+
+// A bare row waits in memory without its delivery, which takes several times the
+// room. It spares the backend an index entry, which costs more than to read the
+// delivery by its number before the row's turn comes.
+
+// bareCost is what holding a bare row takes, in bytes: itself, its ID, and its
+// places in the maps and queues.
+const bareCost = 250
+
+// cost is what holding the row takes, in bytes.
+func (r *row) cost() int {
+	if r.bare {
+		return bareCost
+	}
+	return r.Row.cost()
+}
+
+// full is what it takes with its delivery.
+func (r *row) full() int {
+	if r.bare {
+		return int(r.size)
+	}
+	return r.Row.cost()
+}
+
+// name is the delivery's ID.
+func (r *row) name() string {
+	if r.bare {
+		return r.id
+	}
+	return r.Delivery.ID
+}
+
+// spilled is the row for a batch that indexes it. A bare one may get its delivery
+// while that is written.
+func (r *row) spilled() *Row {
+	if !r.bare {
+		return &r.Row
+	}
+	c := r.Row
+	return &c
+}
+
+// count takes note of a row that waits in memory, or, with -1, does so no more.
+func (s *Store) count(r *row, by int) {
+	if r.bare {
+		r.lane.bare += by
+		s.heldBare += by * bareCost
+		return
+	}
+	s.held += by * r.cost()
+}
+
+// strip makes a new row bare. What its delivery has besides is let go of.
+func (l *lane) strip(r Row) *row {
+	if l.plate == nil {
+		l.plate = &delivery.Delivery{Lane: l.name}
+	}
+	out := &row{Row: r, lane: l, bare: true, size: int32(r.cost()), id: r.Delivery.ID}
+	out.Delivery = l.plate
+	return out
+}
+
+// bareShare is how many bare rows a lane may hold, as share is for the others.
+func (s *Store) bareShare() int {
+	return (s.bareRoom - s.heldBare) / min(8, 1+len(s.lanes)) / bareCost
+}
+
+// ahead of how many rows at the least the deliveries of bare ones are fetched,
+// and how many at a time.
+const fetchRows = 128
+
+// misses reports whether deliveries of bare rows should be fetched.
+func (s *Store) misses(l *lane) bool {
+	if l.bare == 0 {
+		return false
+	}
+	q := &l.queue[fresh]
+	return q.head().bare || q.len()-l.bare <= min(s.share(l, fresh)/4, fetchRows)
+}
+
+// bareRows returns the lane's next bare rows, the first of all and others as far
+// as their deliveries take no more than so many bytes.
+func (s *Store) bareRows(l *lane, bytes int) []*row {
+	q := &l.queue[fresh]
+	most := min(s.share(l, fresh), fetchRows, l.bare)
+	rows := make([]*row, 0, most)
+	add := func(r *row) (more bool) {
+		if len(rows) > 0 && (len(rows) == most || bytes < r.full()) {
+			return false
+		}
+		rows = append(rows, r)
+		bytes -= r.full()
+		return true
+	}
+	head := q.head()
+	if head.bare {
+		add(head)
+	}
+	for r := range q.all() {
+		if r.bare && r != head && !add(r) {
+			break
+		}
+	}
+	return rows
+}
+
+// fetch reads the deliveries of bare rows.
+func (s *Store) fetch(ctx context.Context, rows []*row) ([]*delivery.Delivery, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	seqs := make([]int64, len(rows))
+	for i, r := range rows {
+		seqs[i] = r.Seq
+	}
+	return s.fetcher.Fetch(ctx, seqs)
+}
+
+// dress gives bare rows their deliveries, as far as they are still there.
+func (s *Store) dress(rows []*row, ds []*delivery.Delivery) {
+	for i, d := range ds {
+		r := rows[i]
+		if s.rows[r.Seq] != r || !r.bare {
+			continue
+		}
+		waits := r.state == waiting
+		switch {
+		case d != nil:
+			if waits {
+				s.count(r, -1)
+			}
+			r.Delivery, r.bare, r.id = d, false, ""
+			if waits {
+				s.count(r, 1)
+			}
+		case waits: // forgotten with its tenant
+			s.unqueue(r)
+			s.forget(r)
+		}
+	}
+}

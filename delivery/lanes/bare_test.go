@@ -1,0 +1,221 @@
+package lanes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
+)
+
+// counted is a fake that fails only when told to, and counts what is read.
+type counted struct {
+	fetching
+
+	refills, fetched int
+	fail             error // of each Fetch
+}
+
+func (c *counted) Refill(ctx context.Context, now int64, wants []lanes.Want) ([]lanes.Found, error) {
+	c.refills++
+	return c.fetching.Refill(ctx, now, wants)
+}
+
+func (c *counted) Fetch(ctx context.Context, seqs []int64) ([]*delivery.Delivery, error) {
+	if c.fail != nil {
+		return nil, c.fail
+	}
+	c.fetched += len(seqs)
+	return c.fetching.Fetch(ctx, seqs)
+}
+
+const bodies = 40 // deliveries of a lane, of which memory has room for a few
+
+// openBare returns a Store that has room for a few deliveries, and one lane with
+// many more.
+func openBare(t *testing.T) (*counted, *lanes.Store) {
+	t.Helper()
+	f := newFake(1)
+	f.calm = true
+	c := &counted{fetching: fetching{&owner{fake: f}}}
+	store, err := lanes.Open(t.Context(), c, lanes.Config{HoldBytes: 80_000, MaxInFlight: 2 * bodies})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range bodies {
+		d := delivery.Delivery{ID: nth(i), EventID: fmt.Sprintf("e%02d", i), SubscriptionID: "s", Body: make([]byte, 1000)}
+		if err := store.Enqueue(t.Context(), time.Time{}, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c, store
+}
+
+func nth(i int) string { return fmt.Sprintf("e%02d.s", i) }
+
+// settleAll leases and settles what there is, and returns the IDs in order.
+func settleAll(t *testing.T, store *lanes.Store) (ids []string) {
+	t.Helper()
+	for {
+		leases, err := store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(leases) == 0 {
+			if _, _, rows, err := store.Audit(true); err != nil || rows != 0 {
+				t.Errorf("memory has %d rows in the end: %v", rows, err)
+			}
+			return ids
+		}
+		for _, l := range leases {
+			if l.SubscriptionID != "s" || len(l.Body) != 1000 {
+				t.Fatalf("leased %+v", l.Delivery)
+			}
+			ids = append(ids, l.ID)
+			if err := store.Settle(t.Context(), time.Time{}, delivery.Outcome{ID: l.ID, Receipt: l.Receipt, Result: delivery.Done}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestBareRows(t *testing.T) {
+	t.Parallel()
+	all := make([]string, bodies)
+	for i := range all {
+		all[i] = nth(i)
+	}
+	without := func(i int) []string { return slices.Delete(slices.Clone(all), i, i+1) }
+	late := bodies - 1 // it is bare
+	for name, test := range map[string]struct {
+		do      func(*testing.T, *counted, *lanes.Store)
+		want    []string
+		refills bool
+	}{
+		"are sent in order, unindexed": {
+			do: func(t *testing.T, c *counted, store *lanes.Store) {
+				bytes, _, rows, err := store.Audit(false)
+				if err != nil || rows != bodies || bytes > bodies*1600/2 {
+					t.Errorf("memory has %d rows and %d bytes: %v", rows, bytes, err)
+				}
+				for _, r := range c.rows {
+					if r.indexed {
+						t.Errorf("%s is indexed", r.Delivery.ID)
+					}
+				}
+			},
+			want: all,
+		},
+		"can be canceled": {
+			do: func(t *testing.T, _ *counted, store *lanes.Store) {
+				if err := store.Cancel(t.Context(), time.Time{}, nth(late)); err != nil {
+					t.Error(err)
+				}
+			},
+			want: without(late),
+		},
+		"can be asked for now": {
+			do: func(t *testing.T, _ *counted, store *lanes.Store) {
+				if err := store.RetryNow(t.Context(), time.Time{}, nth(late)); err != nil {
+					t.Error(err)
+				}
+			},
+			want: all, refills: true,
+		},
+		"are left to the backend by a pause": {
+			do: func(t *testing.T, c *counted, store *lanes.Store) {
+				set(t, store, delivery.LaneState{Lane: "s", Mode: delivery.LanePaused})
+				if _, _, rows, err := store.Audit(false); err != nil || rows != 0 {
+					t.Errorf("memory has %d rows of a paused lane: %v", rows, err)
+				}
+				for _, r := range c.rows {
+					if !r.indexed {
+						t.Errorf("%s is not indexed", r.Delivery.ID)
+					}
+				}
+				set(t, store, delivery.LaneState{Lane: "s", Mode: delivery.LaneOpen})
+			},
+			want: all, refills: true,
+		},
+		"die with their lane": {
+			do: func(t *testing.T, c *counted, store *lanes.Store) {
+				set(t, store, delivery.LaneState{Lane: "s", Mode: delivery.LaneClosed, Reason: "gone"})
+				for _, r := range c.rows {
+					if r.how != "gone" {
+						t.Errorf("%s ended by %q", r.Delivery.ID, r.how)
+					}
+				}
+			},
+		},
+		"are forgotten when the backend has": {
+			do:   func(_ *testing.T, c *counted, _ *lanes.Store) { delete(c.rows, int64(late+1)) },
+			want: without(late),
+		},
+		"wait where they cannot be read": {
+			do: func(t *testing.T, c *counted, store *lanes.Store) {
+				c.fail = errFake
+				var err error
+				for range bodies {
+					if _, err = store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 1, TTL: time.Second}); err != nil {
+						break
+					}
+				}
+				if !errors.Is(err, errFake) {
+					t.Errorf("Lease says %v", err)
+				}
+				c.fail = nil
+				time.Sleep(time.Minute) // virtual: what was leased comes back
+			},
+			want: all,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, store := openBare(t)
+				test.do(t, c, store)
+				got := settleAll(t, store)
+				if slices.Sort(got); !slices.Equal(got, test.want) {
+					t.Errorf("sent %v,\nwant %v", got, test.want)
+				}
+				if test.refills != (c.refills > 0) || test.want != nil && !test.refills && c.fetched == 0 {
+					t.Errorf("%d refills, %d rows fetched", c.refills, c.fetched)
+				}
+				if c.wrong != nil {
+					t.Error(c.wrong)
+				}
+			})
+		})
+	}
+}
+
+func set(t *testing.T, store *lanes.Store, st delivery.LaneState) {
+	t.Helper()
+	if err := store.SetLanes(t.Context(), time.Time{}, st); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBareRowsInOrder: what memory has no room for keeps its place.
+func TestBareRowsInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, store := openBare(t)
+		bytes, _, _, err := store.Audit(false)
+		if err != nil {
+			t.Error(err)
+		}
+		bare := (bodies*1600 - bytes) / (1600 - 250) // of those that cost 1,600 bytes otherwise
+		if got := settleAll(t, store); !slices.IsSorted(got) || len(got) != bodies {
+			t.Errorf("sent in the order %v", got)
+		}
+		if c.fetched != bare || bare < bodies/2 {
+			t.Errorf("%d deliveries were fetched, of %d bare rows among %d", c.fetched, bare, bodies)
+		}
+	})
+}
