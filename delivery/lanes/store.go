@@ -18,7 +18,7 @@ type Config struct {
 	MaxInFlight int
 	// HoldBytes bounds the rows that wait in memory, counted with their bodies
 	// and what it costs to keep them. The rest waits in the backend.
-	// 0 is 24 MiB. A backend that HoldsAll is not bounded by it.
+	// 0 is 16 MiB. A backend that HoldsAll is not bounded by it.
 	HoldBytes int
 	// Straggle is how many younger rows may be committed before a row that is
 	// still unsettled is indexed. It bounds what a start must look through.
@@ -81,7 +81,7 @@ type Store struct {
 // what a crash left half closed.
 func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, 16)
-	cfg.HoldBytes = cmp.Or(cfg.HoldBytes, 24<<20)
+	cfg.HoldBytes = cmp.Or(cfg.HoldBytes, 16<<20)
 	cfg.Straggle = cmp.Or(cfg.Straggle, 60_000)
 	cfg.BatchRows = cmp.Or(cfg.BatchRows, 2_000)
 	s := &Store{

@@ -134,14 +134,14 @@ func (r *rig) publish(ctx context.Context, to endpoint, data []byte) error {
 	return err
 }
 
-// publishAll publishes n events as fast as the publishers can, spread evenly,
+// publishAll publishes n events as fast as so many callers can, spread evenly,
 // and returns when all are durable. each, if not nil, is told how long the
 // calls of a publisher took.
-func (r *rig) publishAll(ctx context.Context, n int, to []endpoint, each func(calls []time.Duration)) error {
+func (r *rig) publishAll(ctx context.Context, by, n int, to []endpoint, each func(calls []time.Duration)) error {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
-	for range publishers {
+	for range by {
 		wg.Go(func() {
 			var calls []time.Duration
 			for i := next.Add(1); i <= int64(n) && failed.Load() == nil; i = next.Add(1) {
@@ -250,7 +250,7 @@ func (r *rig) deliver(ctx context.Context, o order, to []endpoint, rest int64) (
 		return report{}, err
 	}
 	m := startMeter(r.cpu)
-	if err := r.publishAll(ctx, o.Events, to, nil); err != nil {
+	if err := r.publishAll(ctx, publishers, o.Events, to, nil); err != nil {
 		return report{}, err
 	}
 	if err := r.settled(ctx, rest); err != nil {

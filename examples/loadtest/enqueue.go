@@ -49,7 +49,7 @@ func playEnqueue(ctx context.Context, o order) (_ report, err error) {
 	var mu sync.Mutex
 	var calls []time.Duration
 	m := startMeter(r.cpu)
-	if err := r.publishAll(ctx, o.Events, to, func(some []time.Duration) {
+	if err := r.publishAll(ctx, callers, o.Events, to, func(some []time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		calls = append(calls, some...)

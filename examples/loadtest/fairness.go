@@ -98,7 +98,7 @@ func playFairness(ctx context.Context, o order) (_ report, err error) {
 		return report{}, err
 	}
 	m := startMeter(r.cpu)
-	if err := r.publishAll(ctx, every, to, nil); err != nil {
+	if err := r.publishAll(ctx, callers, every, to, nil); err != nil {
 		return report{}, err
 	}
 	if err := r.settledHealthy(ctx, o, healthy); err != nil {

@@ -50,7 +50,7 @@ func playLatency(ctx context.Context, o order) (_ report, err error) {
 		return report{}, err
 	}
 	// The first connections, prepared statements and look-ups are not idle life.
-	if err := r.publishAll(ctx, 50, to, nil); err != nil {
+	if err := r.publishAll(ctx, callers, 50, to, nil); err != nil {
 		return report{}, err
 	}
 	if err := r.settled(ctx, 0); err != nil {

@@ -10,8 +10,13 @@ import (
 	"time"
 )
 
-// publishers is how many callers publish at once, one event each time.
-const publishers = 64
+// publishers is how many callers publish at once, one event each time, as fast
+// as they can: more than a store takes in one commit while another is under way.
+// callers is how many do where they set the pace or their own wait is measured.
+const (
+	publishers = 128
+	callers    = 64
+)
 
 // paced is how many events a paced order has.
 func paced(o order) int { return max(int(o.PerSecond*o.Seconds), 1) }
@@ -60,7 +65,7 @@ func pace(ctx context.Context, perSecond float64, n int, do func(ctx context.Con
 	}()
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
-	for range publishers {
+	for range callers {
 		wg.Go(func() {
 			for i := range due {
 				if err := do(ctx, i); err != nil {

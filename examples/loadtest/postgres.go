@@ -170,7 +170,7 @@ func playEngines(ctx context.Context, o order, lane lanes.Config) (_ report, err
 	published := make([]error, len(rigs))
 	var wg sync.WaitGroup
 	for i, r := range rigs {
-		wg.Go(func() { published[i] = r.publishAll(ctx, o.Events, to, nil) })
+		wg.Go(func() { published[i] = r.publishAll(ctx, publishers, o.Events, to, nil) })
 	}
 	wg.Wait()
 	if err := errors.Join(published...); err != nil {
