@@ -54,7 +54,8 @@ type Parallel interface{ Parallel() }
 
 // A Fetcher is a Backend that finds rows by Seq. Its Store has room for many
 // times more first tries: of most it keeps numbers only, and asks for the
-// deliveries before their turn comes. It is called as Refill is.
+// deliveries before their turn comes. Where a Batch settles or spills such a row
+// its Delivery tells the lane alone. It is called as Refill is.
 type Fetcher interface {
 	// Fetch reads the deliveries of rows, unsettled ones, in the order of seqs:
 	// nil for a row that is not there.

@@ -12,11 +12,13 @@
 // cost nothing, whatever waits in them. A lease writes nothing. Enqueues,
 // settles and changes of lanes that come at the same time share one commit.
 // Memory holds the rows that are due soon, up to Config.HoldBytes and a few for
-// each lane that sends, and knows of the others only when the next one is due.
+// each lane that sends. Of first tries beyond that it keeps numbers alone, if the
+// backend is a [Fetcher], and reads their deliveries in time; of all others it
+// knows only when the next one is due.
 //
 // # Writing your own store
 //
-// Implement [Backend], five methods on rows:
+// Implement [Backend], four methods on rows:
 //
 //  1. Keep rows by Seq, a number that rises with every commit, and find them by
 //     delivery ID. Commit does a [Batch] in one transaction in the order of its
@@ -31,6 +33,8 @@
 //     returns the heads of all lanes.
 //  5. Answer an uncertain commit with an error that wraps delivery.ErrUnknown,
 //     and make the repetition of the same batch harmless.
+//  6. Where rows are found by Seq at little cost, be a [Fetcher], too: what is
+//     published faster than it is sent need not be indexed then.
 //
 // Then wrap the Store, add delivery.Browser from the same rows, and run
 // storetest.Run and storetest.Benchmark.

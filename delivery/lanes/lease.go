@@ -47,16 +47,16 @@ func (s *Store) Lease(ctx context.Context, now time.Time, req delivery.LeaseRequ
 				return nil, ctx.Err()
 			}
 		}
-		what := s.beginRead(t)
+		plan := s.beginRead(t)
 		s.mu.Unlock()
 		switch {
-		case what.empty():
+		case plan.empty():
 			return out, nil
 		case len(out) > 0:
-			go s.read(context.WithoutCancel(ctx), t, what) //nolint:errcheck // who finds nothing in memory reads again and sees the error
+			go s.read(context.WithoutCancel(ctx), t, plan) //nolint:errcheck // who finds nothing in memory reads again and sees the error
 			return out, nil
 		}
-		if err := s.read(ctx, t, what); err != nil {
+		if err := s.read(ctx, t, plan); err != nil {
 			return nil, err
 		}
 	}

@@ -10,16 +10,16 @@ import (
 // lanesPerRead bounds one read; it holds up nobody, but its rows take memory.
 const lanesPerRead = 200
 
-// littleBytes of deliveries are read for a lane however little is free.
+// littleBytes of deliveries are read for a lane, however little is free.
 const littleBytes = 16 << 10
 
-// reading is what one read asks for.
-type reading struct {
+// readPlan is what one read asks for.
+type readPlan struct {
 	wants []thirsty
 	bare  []*row // rows whose deliveries are fetched
 }
 
-func (r *reading) empty() bool { return len(r.wants)+len(r.bare) == 0 }
+func (p *readPlan) empty() bool { return len(p.wants)+len(p.bare) == 0 }
 
 type thirsty struct {
 	lane  *lane
@@ -39,13 +39,12 @@ type unread struct {
 
 // beginRead collects what should be read. It is empty if a read is under way,
 // otherwise the caller must call read.
-func (s *Store) beginRead(now int64) (out reading) {
+func (s *Store) beginRead(now int64) (p readPlan) {
 	if s.reading || len(s.thirst) == 0 {
-		return out
+		return p
 	}
-	wants := out.wants
 	n := min(len(s.thirst), lanesPerRead)
-	room := max(s.room-s.held, 0) // is shared; there is a little for each even if nothing is free
+	room := max(s.room-s.held, 0)
 	for _, l := range s.thirst[:n] {
 		l.thirsty = false
 		if l.open(now, s.cfg.MaxInFlight) {
@@ -55,12 +54,12 @@ func (s *Store) beginRead(now int64) (out reading) {
 				}
 				// Rows that memory has may come again: ask for so many more.
 				k := min(s.share(l, class), 128)
-				wants = append(wants, thirsty{l, class, Want{Lane: l.name, Retry: class == retries, Limit: k + l.inDB[class], Known: l.inDB[class]}, l.next[class], l.era})
+				p.wants = append(p.wants, thirsty{l, class, Want{Lane: l.name, Retry: class == retries, Limit: k + l.inDB[class], Known: l.inDB[class]}, l.next[class], l.era})
 				l.next[class] = never // what is committed from now on shows here
 				l.rows++              // the lane is not forgotten meanwhile
 			}
 			if s.misses(l) {
-				out.bare = append(out.bare, s.bareRows(l, max(room/n, littleBytes))...)
+				p.bare = append(p.bare, s.bareRows(l, max(room/n, littleBytes))...)
 			}
 		}
 		if l.plain() {
@@ -68,15 +67,15 @@ func (s *Store) beginRead(now int64) (out reading) {
 		}
 	}
 	s.thirst = append(s.thirst[:0], s.thirst[n:]...)
-	for i := range wants {
-		wants[i].want.Bytes = max(room/len(wants), littleBytes)
+	for i := range p.wants {
+		p.wants[i].want.Bytes = max(room/len(p.wants), littleBytes)
 	}
-	if out.wants = wants; !out.empty() {
+	if !p.empty() {
 		s.reading = true
 		s.readDone = make(chan struct{})
 		s.reads.Add(1)
 	}
-	return out
+	return p
 }
 
 // refill reads rows.
@@ -92,14 +91,14 @@ func (s *Store) refill(ctx context.Context, now int64, wants []thirsty) ([]Found
 }
 
 // read fetches rows and takes them in.
-func (s *Store) read(ctx context.Context, now int64, what reading) error {
+func (s *Store) read(ctx context.Context, now int64, p readPlan) error {
 	defer s.reads.Done()
-	found, err := s.refill(ctx, now, what.wants)
-	fetched, errFetch := s.fetch(ctx, what.bare)
+	found, err := s.refill(ctx, now, p.wants)
+	fetched, errFetch := s.fetch(ctx, p.bare)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, w := range what.wants {
+	for i, w := range p.wants {
 		l := w.lane
 		l.rows--
 		if err != nil || l.era != w.era {
@@ -117,15 +116,15 @@ func (s *Store) read(ctx context.Context, now int64, what reading) error {
 			s.leaveToBackend(l, w.class, 0)
 		}
 	}
-	s.dress(what.bare, fetched)
+	s.dress(p.bare, fetched)
 	s.reading = false
 	clear(s.graveyard)
 	close(s.readDone)
-	for _, w := range what.wants {
+	for _, w := range p.wants {
 		s.place(w.lane, now)
 	}
-	for i, r := range what.bare {
-		if i == 0 || r.lane != what.bare[i-1].lane {
+	for i, r := range p.bare {
+		if i == 0 || r.lane != p.bare[i-1].lane {
 			s.place(r.lane, now)
 		}
 	}

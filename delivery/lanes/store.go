@@ -17,7 +17,8 @@ type Config struct {
 	// one endpoint that hangs leaves slots to the others. 0 is 16.
 	MaxInFlight int
 	// HoldBytes bounds the rows that wait in memory, counted with their bodies
-	// and what it costs to keep them. The rest waits in the backend.
+	// and what it costs to keep them; a third of it is for those whose delivery
+	// is left to a Fetcher. The rest waits in the backend.
 	// 0 is 16 MiB. A backend that HoldsAll is not bounded by it.
 	HoldBytes int
 	// Straggle is how many younger rows may be committed before a row that is
