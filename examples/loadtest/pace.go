@@ -12,7 +12,8 @@ import (
 
 // publishers is how many callers publish at once, one event each time, as fast
 // as they can: more than a store takes in one commit while another is under way.
-// callers is how many do where they set the pace or their own wait is measured.
+// callers is how many do where a commit takes no time, or their own wait is
+// measured, or they keep a pace.
 const (
 	publishers = 128
 	callers    = 64
