@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/metric"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/delivery/memstore"
@@ -118,8 +119,8 @@ var stores = []struct {
 }
 
 // BenchmarkEngine is what telemetry takes of an engine's rate: without a
-// provider, and with the SDK that measures all and exports every span in batches
-// over OTLP. Each iteration runs the bare engine first; the figures are medians:
+// provider, and with the SDK that measures all and exports every span in batches,
+// to nobody or over OTLP to a collector in this process. Each iteration runs the bare engine first; the figures are medians:
 // of the nanoseconds that a delivery takes, and of the rates as parts of the bare
 // engine's in the same iteration.
 func BenchmarkEngine(b *testing.B) {
@@ -138,6 +139,7 @@ func BenchmarkEngine(b *testing.B) {
 			}
 			// Nothing is dropped: what is would cost nothing.
 			traces := sdk.NewTracerProvider(sdk.WithBatcher(exporter, sdk.WithMaxQueueSize(1<<16)))
+			unsent := sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter(), sdk.WithMaxQueueSize(1<<16)))
 			meters := metric.NewMeterProvider(metric.WithReader(metric.NewManualReader()))
 			run := func(wrap func(delivery.Client) delivery.Client, hooks delivery.Trace) float64 {
 				store, end := kind.open(b)
@@ -153,18 +155,25 @@ func BenchmarkEngine(b *testing.B) {
 			for b.Loop() {
 				bare := run(nil, delivery.Trace{})
 				without := observed()
+				sdks := observed(otelx.WithTracerProvider(unsent), otelx.WithMeterProvider(meters))
 				with := observed(otelx.WithTracerProvider(traces), otelx.WithMeterProvider(meters))
-				if err := traces.ForceFlush(b.Context()); err != nil {
-					b.Fatal(err)
+				for _, p := range []*sdk.TracerProvider{unsent, traces} {
+					if err := p.ForceFlush(b.Context()); err != nil {
+						b.Fatal(err)
+					}
 				}
 				note("bare-ns", bare)
 				note("noProvider-ns", without)
 				note("noProvider-rate", bare/without)
-				note("sdk-ns", with)
-				note("sdk-rate", bare/with)
+				note("sdk-ns", sdks)
+				note("sdk-rate", bare/sdks)
+				note("otlp-ns", with)
+				note("otlp-rate", bare/with)
 			}
-			if err := traces.Shutdown(b.Context()); err != nil {
-				b.Error(err)
+			for _, p := range []*sdk.TracerProvider{unsent, traces} {
+				if err := p.Shutdown(b.Context()); err != nil {
+					b.Error(err)
+				}
 			}
 			if exported.Load() == 0 {
 				b.Error("nothing was exported")
