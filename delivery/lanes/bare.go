@@ -10,13 +10,19 @@ import (
 // room. It spares the backend an index entry, which costs more than to read the
 // delivery by its number before the row's turn comes.
 
+// outline is what is kept of a bare row's delivery.
+type outline struct {
+	id   string
+	size int // what it costs to hold it
+}
+
 // bareCost is what holding a bare row takes, in bytes: itself, its ID, and its
 // places in the maps and queues.
 const bareCost = 250
 
 // cost is what holding the row takes, in bytes.
 func (r *row) cost() int {
-	if r.bare {
+	if r.bare != nil {
 		return bareCost
 	}
 	return r.Row.cost()
@@ -24,16 +30,16 @@ func (r *row) cost() int {
 
 // full is what it takes with its delivery.
 func (r *row) full() int {
-	if r.bare {
-		return int(r.size)
+	if r.bare != nil {
+		return r.bare.size
 	}
 	return r.Row.cost()
 }
 
 // name is the delivery's ID.
 func (r *row) name() string {
-	if r.bare {
-		return r.id
+	if r.bare != nil {
+		return r.bare.id
 	}
 	return r.Delivery.ID
 }
@@ -41,7 +47,7 @@ func (r *row) name() string {
 // spilled is the row for a batch that indexes it. A bare one may get its delivery
 // while that is written.
 func (r *row) spilled() *Row {
-	if !r.bare {
+	if r.bare == nil {
 		return &r.Row
 	}
 	c := r.Row
@@ -50,7 +56,7 @@ func (r *row) spilled() *Row {
 
 // count takes note of a row that waits in memory, or, with -1, does so no more.
 func (s *Store) count(r *row, by int) {
-	if r.bare {
+	if r.bare != nil {
 		r.lane.bare += by
 		s.heldBare += by * bareCost
 		return
@@ -63,9 +69,9 @@ func (l *lane) strip(r Row) *row {
 	if l.plate == nil {
 		l.plate = &delivery.Delivery{Lane: l.name}
 	}
-	out := &row{Row: r, lane: l, bare: true, size: int32(r.cost()), id: r.Delivery.ID}
-	out.Delivery = l.plate
-	return out
+	bare := &outline{id: r.Delivery.ID, size: r.cost()}
+	r.Delivery = l.plate
+	return &row{Row: r, lane: l, bare: bare}
 }
 
 // bareShare is how many bare rows a lane may hold, as share is for the others.
@@ -83,31 +89,27 @@ func (s *Store) misses(l *lane) bool {
 		return false
 	}
 	q := &l.queue[fresh]
-	return q.head().bare || q.len()-l.bare <= min(s.share(l, fresh)/4, fetchRows)
+	return q.head().bare != nil || q.len()-l.bare <= min(s.share(l, fresh)/4, fetchRows)
 }
 
-// bareRows returns the lane's next bare rows, the first of all and others as far
-// as their deliveries take no more than so many bytes.
+// bareRows returns the bare ones among the lane's next rows, at least one, and
+// others as far as their deliveries take no more than so many bytes.
 func (s *Store) bareRows(l *lane, bytes int) []*row {
-	q := &l.queue[fresh]
 	most := min(s.share(l, fresh), fetchRows, l.bare)
 	rows := make([]*row, 0, most)
-	add := func(r *row) (more bool) {
-		if len(rows) > 0 && (len(rows) == most || bytes < r.full()) {
-			return false
+	seen := 0
+	for r := range l.queue[fresh].inOrder() {
+		if seen++; len(rows) > 0 && (len(rows) == most || seen > 2*fetchRows) {
+			break
+		}
+		if r.bare == nil {
+			continue
+		}
+		if len(rows) > 0 && bytes < r.full() {
+			break
 		}
 		rows = append(rows, r)
 		bytes -= r.full()
-		return true
-	}
-	head := q.head()
-	if head.bare {
-		add(head)
-	}
-	for r := range q.all() {
-		if r.bare && r != head && !add(r) {
-			break
-		}
 	}
 	return rows
 }
@@ -128,7 +130,7 @@ func (s *Store) fetch(ctx context.Context, rows []*row) ([]*delivery.Delivery, e
 func (s *Store) dress(rows []*row, ds []*delivery.Delivery) {
 	for i, d := range ds {
 		r := rows[i]
-		if s.rows[r.Seq] != r || !r.bare {
+		if s.rows[r.Seq] != r || r.bare == nil {
 			continue
 		}
 		waits := r.state == waiting
@@ -137,7 +139,7 @@ func (s *Store) dress(rows []*row, ds []*delivery.Delivery) {
 			if waits {
 				s.count(r, -1)
 			}
-			r.Delivery, r.bare, r.id = d, false, ""
+			r.Delivery, r.bare = d, nil
 			if waits {
 				s.count(r, 1)
 			}

@@ -28,7 +28,7 @@ func (c *counted) Refill(ctx context.Context, now int64, wants []lanes.Want) ([]
 
 func (c *counted) Fetch(ctx context.Context, seqs []int64) ([]*delivery.Delivery, error) {
 	if c.fail != nil {
-		return nil, c.fail
+		return make([]*delivery.Delivery, len(seqs)), c.fail // it got no further
 	}
 	c.fetched += len(seqs)
 	return c.fetching.Fetch(ctx, seqs)

@@ -21,9 +21,9 @@ type enqueued struct {
 	delivery delivery.Delivery
 	row      row
 	lane     *lane
-	bare     bool
 	folded   *Incoming // nil: enqueued here
 	left     bool      // not for this owner to fold
+	bare     bool      // memory is to have no more than its outline
 }
 
 // Enqueue implements [delivery.Store].

@@ -23,7 +23,7 @@ func (s *Store) Audit(end bool) (held, lanes, rows int, err error) {
 		if r.indexed {
 			inDB[r.lane]++
 		}
-		if r.bare && r.state == waiting {
+		if r.bare != nil && r.state == waiting {
 			bare[r.lane]++
 			bareBytes += bareCost
 		}

@@ -28,13 +28,12 @@ type row struct {
 	Row
 	lane    *lane
 	state   rowState
-	indexed bool   // the backend can find it
-	ahead   bool   // goes ahead and was never attempted
-	cancel  bool   // an operator gave it up while it was leased
-	early   bool   // read while a commit was under way that may have stored it
-	bare    bool   // memory has no room for its delivery: see bare.go
-	size    int32  // of a bare row: what it costs to hold its delivery
-	id      string // of a bare row
+	indexed bool // the backend can find it
+	ahead   bool // goes ahead and was never attempted
+	cancel  bool // an operator gave it up while it was leased
+	early   bool // read while a commit was under way that may have stored it
+
+	bare *outline // not nil: memory has no room for its delivery
 
 	token   uint64 // of the current lease
 	seen    uint64 // the lease whose outcome counts for the endpoint's health
@@ -129,7 +128,7 @@ func (l *lane) open(now int64, defaultCap int) bool {
 // head returns the row of a class that may go next, or nil.
 func (l *lane) head(class int, now int64) *row {
 	r := l.queue[class].head()
-	if r == nil || r.bare || r.Due > now || len(l.barrier) > 0 && !r.ahead {
+	if r == nil || r.bare != nil || r.Due > now || len(l.barrier) > 0 && !r.ahead {
 		return nil
 	}
 	return r

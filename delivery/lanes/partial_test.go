@@ -93,7 +93,8 @@ func (p fetchingPartner) Fetch(_ context.Context, seqs []int64) ([]*delivery.Del
 	found := p.bySeq(seqs)
 	p.pause()
 	if p.chance(0.1) {
-		return nil, errFake
+		clear(found)
+		return found, errFake
 	}
 	return found, nil
 }

@@ -53,8 +53,11 @@ func (s *Store) beginRead(now int64) (p readPlan) {
 					continue
 				}
 				// Rows that memory has may come again: ask for so many more.
-				k := min(s.share(l, class), 128)
-				p.wants = append(p.wants, thirsty{l, class, Want{Lane: l.name, Retry: class == retries, Limit: k + l.inDB[class], Known: l.inDB[class]}, l.next[class], l.era})
+				k, known := min(s.share(l, class), 128), l.inDB[class]
+				if class == fresh && l.next[class] == 0 { // for what goes ahead: of that, memory has these
+					known = min(known, len(l.barrier))
+				}
+				p.wants = append(p.wants, thirsty{l, class, Want{Lane: l.name, Retry: class == retries, Limit: k + known, Known: known}, l.next[class], l.era})
 				l.next[class] = never // what is committed from now on shows here
 				l.rows++              // the lane is not forgotten meanwhile
 			}
@@ -67,6 +70,9 @@ func (s *Store) beginRead(now int64) (p readPlan) {
 		}
 	}
 	s.thirst = append(s.thirst[:0], s.thirst[n:]...)
+	for _, r := range p.bare {
+		room -= r.full()
+	}
 	for i := range p.wants {
 		p.wants[i].want.Bytes = max(room/len(p.wants), littleBytes)
 	}
@@ -116,7 +122,9 @@ func (s *Store) read(ctx context.Context, now int64, p readPlan) error {
 			s.leaveToBackend(l, w.class, 0)
 		}
 	}
-	s.dress(p.bare, fetched)
+	if errFetch == nil { // else nil is not to say that a row is gone
+		s.dress(p.bare, fetched)
+	}
 	s.reading = false
 	clear(s.graveyard)
 	close(s.readDone)
@@ -128,7 +136,7 @@ func (s *Store) read(ctx context.Context, now int64, p readPlan) error {
 			s.place(r.lane, now)
 		}
 	}
-	if err = errors.Join(err, errFetch); err == nil {
+	if err = errors.Join(err, errFetch); err == nil || len(s.thirst) > 0 { // who waits is to see the error
 		s.wakeAll()
 	}
 	return err

@@ -91,6 +91,35 @@ func (q *rowQueue) all() iter.Seq[*row] {
 	}
 }
 
+// inOrder returns the rows as they come.
+func (q *rowQueue) inOrder() iter.Seq[*row] {
+	late := slices.Clone(q.late)
+	slices.SortFunc(late, func(a, b *row) int {
+		if a.before(b) {
+			return -1
+		}
+		return 1
+	})
+	return func(yield func(*row) bool) {
+		for _, r := range q.line[q.first:] {
+			for len(late) > 0 && late[0].before(r) {
+				if !yield(late[0]) {
+					return
+				}
+				late = late[1:]
+			}
+			if !yield(r) {
+				return
+			}
+		}
+		for _, r := range late {
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
 func (r *row) before(other *row) bool {
 	if r.Due != other.Due {
 		return r.Due < other.Due

@@ -63,6 +63,9 @@ func TestRowQueue(t *testing.T) {
 					if got := slices.SortedFunc(q.all(), order); !slices.Equal(got, model) {
 						t.Fatalf("step %d: %d rows in all, want %d", step, len(got), len(model))
 					}
+					if got := slices.Collect(q.inOrder()); !slices.Equal(got, model) {
+						t.Fatalf("step %d: %d rows in order, want %d", step, len(got), len(model))
+					}
 				}
 			}
 			if longest < 100 {

@@ -166,7 +166,10 @@ func (r *rows) Fetch(ctx context.Context, seqs []int64) (found []*delivery.Deliv
 			return nil, err
 		}
 	}
-	return found, rs.Err()
+	if err = rs.Err(); err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
 func scanRow(rs *sql.Rows) (*lanes.Row, error) {
