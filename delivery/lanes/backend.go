@@ -58,7 +58,8 @@ type Parallel interface{ Parallel() }
 // its Delivery tells the lane alone. It is called as Refill is.
 type Fetcher interface {
 	// Fetch reads the deliveries of rows, unsettled ones, in the order of seqs:
-	// nil for a row that is not there.
+	// nil for a row that is not there, which the Store then forgets. What comes
+	// with an error is not looked at.
 	Fetch(ctx context.Context, seqs []int64) ([]*delivery.Delivery, error)
 }
 

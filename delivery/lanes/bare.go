@@ -20,20 +20,12 @@ type outline struct {
 // places in the maps and queues.
 const bareCost = 250
 
-// cost is what holding the row takes, in bytes.
-func (r *row) cost() int {
-	if r.bare != nil {
-		return bareCost
-	}
-	return r.Row.cost()
-}
-
-// full is what it takes with its delivery.
+// full is what holding the row takes with its delivery, in bytes.
 func (r *row) full() int {
 	if r.bare != nil {
 		return r.bare.size
 	}
-	return r.Row.cost()
+	return r.cost()
 }
 
 // name is the delivery's ID.
@@ -79,8 +71,8 @@ func (s *Store) bareShare() int {
 	return (s.bareRoom - s.heldBare) / min(8, 1+len(s.lanes)) / bareCost
 }
 
-// ahead of how many rows at the least the deliveries of bare ones are fetched,
-// and how many at a time.
+// fetchRows is how many deliveries of bare rows are fetched at a time for a lane,
+// and how few other rows it has left when they are.
 const fetchRows = 128
 
 // misses reports whether deliveries of bare rows should be fetched.

@@ -18,16 +18,21 @@ type counted struct {
 	fetching
 
 	refills, fetched int
-	fail             error // of each Fetch
+	known            int   // of the first Want
+	fail             error // of each Fetch, after a minute
 }
 
 func (c *counted) Refill(ctx context.Context, now int64, wants []lanes.Want) ([]lanes.Found, error) {
 	c.refills++
+	if c.refills == 1 {
+		c.known = wants[0].Known
+	}
 	return c.fetching.Refill(ctx, now, wants)
 }
 
 func (c *counted) Fetch(ctx context.Context, seqs []int64) ([]*delivery.Delivery, error) {
 	if c.fail != nil {
+		time.Sleep(time.Minute)                              // virtual
 		return make([]*delivery.Delivery, len(seqs)), c.fail // it got no further
 	}
 	c.fetched += len(seqs)
@@ -38,12 +43,12 @@ const bodies = 40 // deliveries of a lane, of which memory has room for a few
 
 // openBare returns a Store that has room for a few deliveries, and one lane with
 // many more.
-func openBare(t *testing.T) (*counted, *lanes.Store) {
+func openBare(t *testing.T, straggle int64) (*counted, *lanes.Store) {
 	t.Helper()
 	f := newFake(1)
 	f.calm = true
 	c := &counted{fetching: fetching{&owner{fake: f}}}
-	store, err := lanes.Open(t.Context(), c, lanes.Config{HoldBytes: 80_000, MaxInFlight: 2 * bodies})
+	store, err := lanes.Open(t.Context(), c, lanes.Config{HoldBytes: 80_000, MaxInFlight: 2 * bodies, Straggle: straggle})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +166,7 @@ func TestBareRows(t *testing.T) {
 				c.fail = errFake
 				var err error
 				for range bodies {
-					if _, err = store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 1, TTL: time.Second}); err != nil {
+					if _, err = store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 1, TTL: time.Hour}); err != nil {
 						break
 					}
 				}
@@ -169,7 +174,7 @@ func TestBareRows(t *testing.T) {
 					t.Errorf("Lease says %v", err)
 				}
 				c.fail = nil
-				time.Sleep(time.Minute) // virtual: what was leased comes back
+				time.Sleep(time.Hour) // virtual: what was leased comes back
 			},
 			want: all,
 		},
@@ -177,7 +182,7 @@ func TestBareRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				c, store := openBare(t)
+				c, store := openBare(t, 0)
 				test.do(t, c, store)
 				got := settleAll(t, store)
 				if slices.Sort(got); !slices.Equal(got, test.want) {
@@ -205,7 +210,7 @@ func set(t *testing.T, store *lanes.Store, st delivery.LaneState) {
 func TestBareRowsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, store := openBare(t)
+		c, store := openBare(t, 0)
 		bytes, _, _, err := store.Audit(false)
 		if err != nil {
 			t.Error(err)
@@ -217,5 +222,49 @@ func TestBareRowsInOrder(t *testing.T) {
 		if c.fetched != bare || bare < bodies/2 {
 			t.Errorf("%d deliveries were fetched, of %d bare rows among %d", c.fetched, bare, bodies)
 		}
+	})
+}
+
+// TestReadForWhatGoesAhead: rows that are bare and indexed, since many younger
+// ones passed them, are not read again for the sake of one that goes ahead.
+func TestReadForWhatGoesAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, store := openBare(t, 1)
+		d := delivery.Delivery{ID: "first.s", EventID: "first", SubscriptionID: "s", Body: make([]byte, 1000), Ahead: true}
+		if err := store.Enqueue(t.Context(), time.Time{}, d); err != nil {
+			t.Fatal(err)
+		}
+		if got := settleAll(t, store); len(got) != bodies+1 || got[0] != "first.s" {
+			t.Errorf("sent %v", got)
+		}
+		if c.refills == 0 || c.known > 1 {
+			t.Errorf("%d reads, the first brings %d rows that memory has", c.refills, c.known)
+		}
+	})
+}
+
+// TestWaitEndsWithAFailedFetch: who waits learns that deliveries could not be
+// read, so that they are asked for again, and not when a lease happens to end.
+func TestWaitEndsWithAFailedFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, store := openBare(t, 0)
+		c.fail = errFake
+		leases, err := store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: bodies, TTL: time.Hour})
+		if err != nil || len(leases) == 0 {
+			t.Fatalf("%d leases: %v", len(leases), err)
+		}
+		begin, waited := time.Now(), make(chan error)
+		go func() { waited <- store.Wait(t.Context(), delivery.LeaseRequest{Max: 1}) }()
+		synctest.Wait()
+		out := delivery.Outcome{ID: leases[0].ID, Receipt: leases[0].Receipt, Result: delivery.Done}
+		if err := store.Settle(t.Context(), time.Time{}, out); err != nil { // the lane is placed while it is read for
+			t.Fatal(err)
+		}
+		if err := <-waited; err != nil || time.Since(begin) > 2*time.Minute {
+			t.Errorf("Wait took %v: %v", time.Since(begin), err)
+		}
+		c.fail = nil
 	})
 }

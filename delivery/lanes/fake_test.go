@@ -162,17 +162,7 @@ func (f *fake) hidden(r *fakeRow) bool { return r.Delivery.Key != "" && f.oldest
 
 func (o *owner) Refill(_ context.Context, now int64, wants []lanes.Want) ([]lanes.Found, error) {
 	f := o.fake
-	f.mu.Lock()
-	if f.refilling {
-		f.blame("two reads at once")
-	}
-	f.refilling = true
-	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		f.refilling = false
-		f.mu.Unlock()
-	}()
+	defer f.reads()()
 	old := f.answer(now, wants)
 	var found []lanes.Found
 	for i, w := range wants {
@@ -206,19 +196,24 @@ func (b fetchingTwofold) Fetch(_ context.Context, seqs []int64) ([]*delivery.Del
 	return b.fetch(seqs)
 }
 
-func (o *owner) fetch(seqs []int64) ([]*delivery.Delivery, error) {
-	f := o.fake
+// reads begins a read and returns what ends it: there is one at a time.
+func (f *fake) reads() (end func()) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.refilling {
 		f.blame("two reads at once")
 	}
 	f.refilling = true
-	f.mu.Unlock()
-	defer func() {
+	return func() {
 		f.mu.Lock()
+		defer f.mu.Unlock()
 		f.refilling = false
-		f.mu.Unlock()
-	}()
+	}
+}
+
+func (o *owner) fetch(seqs []int64) ([]*delivery.Delivery, error) {
+	f := o.fake
+	defer f.reads()()
 	f.pause()
 	found := f.bySeq(seqs)
 	f.pause()
