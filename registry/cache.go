@@ -22,7 +22,8 @@ const (
 // call with an error.
 //
 // If the other Registry is [Versioned], the Cache asks it for its version when
-// something kept is over, at most once per time to live. While the version
+// something kept is over, and before it reads while none is known, at most once
+// per time to live. While the version
 // stays the same, what is kept counts as read when the version was asked for,
 // up to a minute after it was read in earnest; when it has changed, everything
 // is dropped. When it cannot be read, results end by themselves. Nothing is

@@ -79,7 +79,8 @@ func (t *table[K, V]) find(k K, now time.Duration) *entry[V] {
 }
 
 // load returns what another caller is reading for k, or reads it. Before it
-// reads again what it knew, it asks whether anything has changed at all.
+// reads again what it knew, it asks whether anything has changed at all; before
+// it reads for the first time, too, or the result could not be told to be good.
 func (t *table[K, V]) load(ctx context.Context, c *Cache, k K, from func(context.Context, K) (V, error)) (V, error) {
 	s := t.shard(k)
 	asked := false
@@ -93,7 +94,7 @@ func (t *table[K, V]) load(ctx context.Context, c *Cache, k K, from func(context
 		}
 		r := s.reads[k]
 		if r == nil || now-r.started >= c.ttl { // one that takes longer is not waited for
-			if e != nil && !asked {
+			if !asked && (e != nil || c.versions.unknown()) {
 				s.mu.Unlock()
 				var err error
 				if asked, err = c.versions.ask(ctx, now); err != nil {

@@ -70,6 +70,10 @@ func (v *versions) run() *run {
 	return v.current.Load()
 }
 
+// unknown reports whether a read that started now would belong to no run
+// although there are versions.
+func (v *versions) unknown() bool { return v != nil && v.current.Load() == nil }
+
 // ask asks for the version, or waits for who does, if the last answer is older
 // than the time to live. It reports whether there is nothing more to wait for;
 // an error is that of ctx.
