@@ -10,36 +10,22 @@ import (
 // room. It spares the backend an index entry, which costs more than to read the
 // delivery by its number before the row's turn comes.
 
-// outline is what is kept of a bare row's delivery.
-type outline struct {
-	id   string
-	size int // what it costs to hold it
-}
-
-// bareCost is what holding a bare row takes, in bytes: itself, its ID, and its
-// places in the maps and queues.
-const bareCost = 250
+// bareCost is what holding a bare row takes, in bytes: itself, and its places in
+// the maps and queues.
+const bareCost = 150
 
 // full is what holding the row takes with its delivery, in bytes.
 func (r *row) full() int {
-	if r.bare != nil {
-		return r.bare.size
+	if r.bare > 0 {
+		return r.bare
 	}
 	return r.cost()
-}
-
-// name is the delivery's ID.
-func (r *row) name() string {
-	if r.bare != nil {
-		return r.bare.id
-	}
-	return r.Delivery.ID
 }
 
 // spilled is the row for a batch that indexes it. A bare one may get its delivery
 // while that is written.
 func (r *row) spilled() *Row {
-	if r.bare == nil {
+	if r.bare == 0 {
 		return &r.Row
 	}
 	c := r.Row
@@ -48,7 +34,7 @@ func (r *row) spilled() *Row {
 
 // count takes note of a row that waits in memory, or, with -1, does so no more.
 func (s *Store) count(r *row, by int) {
-	if r.bare != nil {
+	if r.bare > 0 {
 		r.lane.bare += by
 		s.heldBare += by * bareCost
 		return
@@ -61,14 +47,19 @@ func (l *lane) strip(r Row) *row {
 	if l.plate == nil {
 		l.plate = &delivery.Delivery{Lane: l.name}
 	}
-	bare := &outline{id: r.Delivery.ID, size: r.cost()}
+	bare := r.cost()
 	r.Delivery = l.plate
 	return &row{Row: r, lane: l, bare: bare}
 }
 
-// bareShare is how many bare rows a lane may hold, as share is for the others.
+// bareShare is how many bare rows a lane may hold: three quarters of what is
+// free where it is alone, an eighth among many, as share is for the others.
 func (s *Store) bareShare() int {
-	return (s.bareRoom - s.heldBare) / min(8, 1+len(s.lanes)) / bareCost
+	free := s.bareRoom - s.heldBare
+	if len(s.lanes) < 2 {
+		free -= free / 4
+	}
+	return free / max(1, min(8, len(s.lanes))) / bareCost
 }
 
 // fetchRows is how many deliveries of bare rows are fetched at a time for a lane,
@@ -81,7 +72,7 @@ func (s *Store) misses(l *lane) bool {
 		return false
 	}
 	q := &l.queue[fresh]
-	return q.head().bare != nil || q.len()-l.bare <= min(s.share(l, fresh)/4, fetchRows)
+	return q.head().bare > 0 || q.len()-l.bare <= min(s.share(l, fresh)/4, fetchRows)
 }
 
 // bareRows returns the bare ones among the lane's next rows, at least one, and
@@ -94,7 +85,7 @@ func (s *Store) bareRows(l *lane, bytes int) []*row {
 		if seen++; len(rows) > 0 && (len(rows) == most || seen > 2*fetchRows) {
 			break
 		}
-		if r.bare == nil {
+		if r.bare == 0 {
 			continue
 		}
 		if len(rows) > 0 && bytes < r.full() {
@@ -118,11 +109,13 @@ func (s *Store) fetch(ctx context.Context, rows []*row) ([]*delivery.Delivery, e
 	return s.fetcher.Fetch(ctx, seqs)
 }
 
-// dress gives bare rows their deliveries, as far as they are still there.
+// dress gives bare rows their deliveries, as far as they are still there. One
+// that an operator changes this moment leaves its queue, as if it had not been
+// bare when that began.
 func (s *Store) dress(rows []*row, ds []*delivery.Delivery) {
 	for i, d := range ds {
 		r := rows[i]
-		if s.rows[r.Seq] != r || r.bare == nil {
+		if s.rows[r.Seq] != r || r.bare == 0 {
 			continue
 		}
 		waits := r.state == waiting
@@ -131,8 +124,12 @@ func (s *Store) dress(rows []*row, ds []*delivery.Delivery) {
 			if waits {
 				s.count(r, -1)
 			}
-			r.Delivery, r.bare = d, nil
-			if waits {
+			r.Delivery, r.bare = d, 0
+			switch e := s.editing[d.ID]; {
+			case waits && e != nil:
+				r.lane.queue[fresh].drop(r)
+				r.state, e.removed = settling, r
+			case waits:
 				s.count(r, 1)
 			}
 		case waits: // forgotten with its tenant

@@ -18,8 +18,18 @@ type counted struct {
 	fetching
 
 	refills, fetched int
-	known            int   // of the first Want
-	fail             error // of each Fetch, after a minute
+	known            int          // of the first Want
+	fail             error        // of each Fetch, after a minute
+	editing          func() error // what happens while a Batch with an Edit is committed
+}
+
+func (c *counted) Commit(ctx context.Context, b *lanes.Batch) error {
+	if len(b.Edit) > 0 && c.editing != nil {
+		if err := c.editing(); err != nil {
+			return err
+		}
+	}
+	return c.fetching.Commit(ctx, b)
 }
 
 func (c *counted) Refill(ctx context.Context, now int64, wants []lanes.Want) ([]lanes.Found, error) {
@@ -199,6 +209,66 @@ func TestBareRows(t *testing.T) {
 	}
 }
 
+// TestBareRowsEdited: a row whose delivery is read while an operator's wish for it
+// is being stored is not leased before that is.
+func TestBareRowsEdited(t *testing.T) {
+	t.Parallel()
+	const late = bodies - 1 // it is bare
+	for name, test := range map[string]struct {
+		edit func(*lanes.Store, context.Context, time.Time, ...string) error
+		fail error
+		want int // rows that are sent after
+	}{
+		"canceled":         {(*lanes.Store).Cancel, nil, 0},
+		"asked for now":    {(*lanes.Store).RetryNow, nil, 1},
+		"canceled in vain": {(*lanes.Store).Cancel, errors.New("refused"), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, store := openBare(t, 0)
+				var before []string
+				c.editing = func() error {
+					before = settleLater(t, store)
+					return test.fail
+				}
+				if err := test.edit(store, t.Context(), time.Time{}, nth(late)); !errors.Is(err, test.fail) {
+					t.Errorf("edit: %v, want %v", err, test.fail)
+				}
+				if len(before) != bodies-1 || slices.Contains(before, nth(late)) {
+					t.Errorf("while it was stored these were leased: %v", before)
+				}
+				time.Sleep(time.Minute) // virtual
+				if got := settleAll(t, store); len(got) != test.want || test.want > 0 && got[0] != nth(late) {
+					t.Errorf("sent then: %v", got)
+				}
+			})
+		})
+	}
+}
+
+// settleLater leases what there is; it is settled in the background.
+func settleLater(t *testing.T, store *lanes.Store) (ids []string) {
+	t.Helper()
+	for {
+		leases, err := store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(leases) == 0 {
+			return ids
+		}
+		for _, l := range leases {
+			ids = append(ids, l.ID)
+			go func() {
+				if err := store.Settle(t.Context(), time.Time{}, delivery.Outcome{ID: l.ID, Receipt: l.Receipt, Result: delivery.Done}); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+	}
+}
+
 func set(t *testing.T, store *lanes.Store, st delivery.LaneState) {
 	t.Helper()
 	if err := store.SetLanes(t.Context(), time.Time{}, st); err != nil {
@@ -215,7 +285,7 @@ func TestBareRowsInOrder(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		bare := (bodies*1600 - bytes) / (1600 - 250) // of those that cost 1,600 bytes otherwise
+		bare := (bodies*1600 - bytes) / (1600 - lanes.BareCost) // of those that cost 1,600 bytes otherwise
 		if got := settleAll(t, store); !slices.IsSorted(got) || len(got) != bodies {
 			t.Errorf("sent in the order %v", got)
 		}

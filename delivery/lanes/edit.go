@@ -86,9 +86,9 @@ func (o *editOp) build(s *Store, b *Batch) {
 	}
 	o.closed = map[string]bool{}
 	for _, r := range s.rows { // rare enough to look at each
-		e := wanted[r.name()]
+		e := wanted[r.Delivery.ID]
 		switch {
-		case e == nil:
+		case e == nil, r.bare > 0: // no bare one's ID is known: see dress and changed
 		case r.state != waiting:
 			r.cancel = r.cancel || e.edit.Cancel
 			e.skip = true
@@ -98,10 +98,10 @@ func (o *editOp) build(s *Store, b *Batch) {
 			e.removed = r
 		}
 	}
-	s.editing = make(map[string]bool, len(o.edits))
+	s.editing = make(map[string]*edited, len(o.edits))
 	for _, e := range o.edits {
 		if !e.skip {
-			s.editing[e.edit.ID] = true
+			s.editing[e.edit.ID] = e
 			b.Edit = append(b.Edit, &e.edit)
 		}
 	}
@@ -127,6 +127,9 @@ func (o *editOp) changed(s *Store, e *edited, now int64) {
 	l := s.lane(edit.Row.Delivery.LaneName())
 	if e.removed != nil {
 		s.forget(e.removed)
+	} else if r := s.rows[edit.Row.Seq]; r != nil && r.bare > 0 {
+		s.unqueue(r)
+		s.forget(r)
 	}
 	switch {
 	case edit.Cancel, !edit.Row.ahead():

@@ -23,7 +23,7 @@ type enqueued struct {
 	lane     *lane
 	folded   *Incoming // nil: enqueued here
 	left     bool      // not for this owner to fold
-	bare     bool      // memory is to have no more than its outline
+	bare     bool      // memory is to have no more than its numbers
 }
 
 // Enqueue implements [delivery.Store].

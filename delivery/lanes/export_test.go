@@ -2,6 +2,8 @@ package lanes
 
 import "fmt"
 
+const BareCost = bareCost
+
 // Audit tells the test what memory holds, and what in it contradicts itself.
 func (s *Store) Audit(end bool) (held, lanes, rows int, err error) {
 	s.mu.Lock()
@@ -23,7 +25,7 @@ func (s *Store) Audit(end bool) (held, lanes, rows int, err error) {
 		if r.indexed {
 			inDB[r.lane]++
 		}
-		if r.bare != nil && r.state == waiting {
+		if r.bare > 0 && r.state == waiting {
 			bare[r.lane]++
 			bareBytes += bareCost
 		}

@@ -33,7 +33,7 @@ type row struct {
 	cancel  bool // an operator gave it up while it was leased
 	early   bool // read while a commit was under way that may have stored it
 
-	bare *outline // not nil: memory has no room for its delivery
+	bare int // not 0: memory has no room for its delivery, which takes so many bytes
 
 	token   uint64 // of the current lease
 	seen    uint64 // the lease whose outcome counts for the endpoint's health
@@ -128,7 +128,7 @@ func (l *lane) open(now int64, defaultCap int) bool {
 // head returns the row of a class that may go next, or nil.
 func (l *lane) head(class int, now int64) *row {
 	r := l.queue[class].head()
-	if r == nil || r.bare != nil || r.Due > now || len(l.barrier) > 0 && !r.ahead {
+	if r == nil || r.bare > 0 || r.Due > now || len(l.barrier) > 0 && !r.ahead {
 		return nil
 	}
 	return r

@@ -145,7 +145,7 @@ func (s *Store) read(ctx context.Context, now int64, p readPlan) error {
 // takeIn holds a row that was read, unless memory knows better: it may have been
 // settled, moved or taken in since the read began.
 func (s *Store) takeIn(l *lane, class int, found *Row) {
-	if s.editing[found.Delivery.ID] {
+	if s.editing[found.Delivery.ID] != nil {
 		s.unread = append(s.unread, unread{found.Delivery.ID, l.name, class, found.Due})
 		return
 	}

@@ -68,11 +68,11 @@ type Store struct {
 	appending bool               // rows are being committed, one batch at a time
 	early     map[int64]struct{} // read and gone again meanwhile, some of them
 	waiters   bool
-	wake      chan struct{}   // closed to wake those who Wait
-	editing   map[string]bool // IDs of the deliveries that an operator changes this moment
-	unread    []unread        // what reads brought of it
-	orphans   []*row          // leases that ended of rows not to be tried again
-	dirty     []*lane         // health to be written
+	wake      chan struct{}      // closed to wake those who Wait
+	editing   map[string]*edited // by ID, what an operator changes this moment
+	unread    []unread           // what reads brought of it
+	orphans   []*row             // leases that ended of rows not to be tried again
+	dirty     []*lane            // health to be written
 	closed    bool
 	failed    error // a commit stayed undecided
 	reads     sync.WaitGroup
