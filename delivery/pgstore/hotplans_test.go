@@ -17,10 +17,13 @@ import (
 
 // node is a part of what EXPLAIN says.
 type node struct {
-	Type     string `json:"Node Type"`
-	Relation string `json:"Relation Name"`
-	Index    string `json:"Index Name"`
-	Cond     string `json:"Index Cond"`
+	Type     string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Index    string  `json:"Index Name"`
+	Cond     string  `json:"Index Cond"`
+	Hits     int     `json:"Shared Hit Blocks"` // with those below, if it was run
+	Reads    int     `json:"Shared Read Blocks"`
+	Rows     float64 `json:"Actual Rows"`
 	Plans    []node
 }
 
@@ -34,13 +37,19 @@ func (n *node) walk(visit func(n *node, above []string), above ...string) {
 var parameter = regexp.MustCompile(`\$(\d+)`)
 
 // explain returns the plan that holds for any parameters.
-func (d *tables) explain(settings, text string) (root node) {
+func (d *tables) explain(settings, text string) node {
 	d.Helper()
 	params := 0
 	for _, m := range parameter.FindAllStringSubmatch(text, -1) {
 		n, _ := strconv.Atoi(m[1]) // digits
 		params = max(params, n)
 	}
+	return d.explained("FORMAT JSON", settings, text, strings.TrimSuffix(strings.Repeat("NULL, ", params), ", "))
+}
+
+// explained returns the plan that holds for any parameters, with some of them.
+func (d *tables) explained(options, settings, text, args string) node {
+	d.Helper()
 	name := fmt.Sprintf("hot%d", time.Now().UnixNano())
 	tx, err := d.pool.Begin(d.Context())
 	if err != nil {
@@ -53,8 +62,7 @@ func (d *tables) explain(settings, text string) (root node) {
 			d.Fatalf("%s: %v", q, err)
 		}
 	}
-	args := strings.TrimSuffix(strings.Repeat("NULL, ", params), ", ")
-	if err := tx.QueryRow(d.Context(), "EXPLAIN (FORMAT JSON) EXECUTE "+name+"("+args+")", pgx.QueryExecModeSimpleProtocol).Scan(&raw); err != nil {
+	if err := tx.QueryRow(d.Context(), "EXPLAIN ("+options+") EXECUTE "+name+"("+args+")", pgx.QueryExecModeSimpleProtocol).Scan(&raw); err != nil {
 		d.Fatal(err)
 	}
 	var plans []struct{ Plan node }
@@ -143,4 +151,34 @@ func TestHotPlans(t *testing.T) {
 	d.exec(`ANALYZE`)
 	check("analyzed")
 	t.Logf("200 lanes are refilled in %v of 1,000 rows (1 a lane), in %v of 1,000,000 (33 a lane), in %v once analyzed", few, many, d.refillTime(settings, texts["refill"]))
+}
+
+// TestLettersTakenAreNotWalkedOver: a read of the inbox begins where the last one
+// ended, though what was taken since the last vacuum is there still.
+func TestLettersTakenAreNotWalkedOver(t *testing.T) {
+	t.Parallel()
+	d := makeTables(t)
+	settings, texts := pgstore.Hot(oddSchema)
+	d.exec(`ALTER TABLE @.inbox SET (autovacuum_enabled = off)`)
+	leave := func(n int) {
+		d.exec(`INSERT INTO @.inbox (shard, kind, name, lane, key, data) SELECT n % 64, 1, 'i' || n, 'lane', '', '' FROM generate_series(1, $1::int) n`, n)
+	}
+	leave(60_000)
+	d.exec(`DELETE FROM @.inbox`)
+	var xmax string
+	if err := d.pool.QueryRow(t.Context(), `SELECT pg_snapshot_xmax(pg_current_snapshot())::text`).Scan(&xmax); err != nil {
+		t.Fatal(err)
+	}
+	leave(10)
+	all := make([]string, 64)
+	for id := range all {
+		all[id] = strconv.Itoa(id)
+	}
+	for name, after := range map[string]string{"the first page": "'0', 0", "a page of what was under way": "'" + xmax + "', 0"} {
+		args := `'{` + strings.Join(all, ",") + `}', ` + after + `, 1000, '` + xmax + `', '{}'`
+		plan := d.explained("ANALYZE, BUFFERS, FORMAT JSON", settings, texts["letters.diff"], args)
+		if plan.Rows != 10 || plan.Hits+plan.Reads > 50 {
+			t.Errorf("%s: %v letters of 10 were found in %d pages", name, plan.Rows, plan.Hits+plan.Reads)
+		}
+	}
 }

@@ -106,8 +106,11 @@ func (s schema) letters() letters {
 		all:      s.sql(columns + `(i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
 		lanes:    s.sql(columns + `i.kind = 2 AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
 		cancels:  s.sql(`SELECT EXISTS (SELECT FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND i.kind = 4)`),
+		// One bound, so that the index is entered there: of two it may take the
+		// lower one, and walk over all that was taken and not yet vacuumed.
 		diff: s.sql(`SELECT * FROM (
-			(` + columns + `i.xid >= $5::text::xid8 AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4)
+			(` + columns + `(i.xid, i.id) > (greatest($2::text::xid8, $5::text::xid8), CASE WHEN $2::text::xid8 < $5::text::xid8 THEN -1 ELSE $3::bigint END)
+				ORDER BY i.xid, i.id LIMIT $4)
 			UNION ALL
 			(` + columns + `i.xid = ANY($6::text[]::xid8[]) AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4)) l
 			ORDER BY l.xid::xid8, l.id LIMIT $4`),
