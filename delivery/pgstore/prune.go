@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/internal/retain"
 )
 
 const (
@@ -28,16 +29,14 @@ type pruner struct {
 	sql  pruning
 	lock string // names the advisory lock
 
-	mu    sync.Mutex
-	keep  delivery.Retention // what due in spans goes by
-	spans spans
-	seen  int64 // ones ever settled when the last span was read
-	step  int64 // spanRows, but for tests
-	more  bool  // a round is under way
-	many  bool  // the last step was full of old ones
+	mu      sync.Mutex
+	history retain.History
+	step    int64 // spanRows, but for tests
+	more    bool  // a round is under way
+	many    bool  // the last step was full of old ones
 
 	purging sync.Mutex
-	victims map[string][]int64 // by tenant, found and not yet deleted
+	victims retain.Victims
 }
 
 // pruning are the texts with the schema's name filled in.
@@ -105,16 +104,11 @@ func (p *pruner) prune(ctx context.Context, now time.Time, keep delivery.Retenti
 	if now.IsZero() {
 		now = clock
 	}
-	if len(p.spans) == 0 || keep != p.keep {
-		p.spans, p.keep, p.seen = spans{{to: forever, due: unread}}, keep, ever
+	p.history.Begin(keep, settled, ever, p.more)
+	if i := p.history.Due(now); i >= 0 {
+		return p.age(ctx, p.history.Read(i, now), now, settled)
 	}
-	if !p.more && ever-p.seen > settled/64 { // grown: measure it
-		p.spans[len(p.spans)-1].due, p.seen = unread, ever
-	}
-	if i := p.spans.due(now.UnixMicro()); i >= 0 {
-		return p.age(ctx, i, now, settled)
-	}
-	if p.spans.size(settled) > keep.Room() {
+	if p.history.Excess(settled) > 0 {
 		return p.shrink(ctx, settled)
 	}
 	return false, nil
@@ -129,79 +123,77 @@ func (p *pruner) state(ctx context.Context) (settled, ever int64, clock time.Tim
 }
 
 // age reads a span and deletes what had its time.
-func (p *pruner) age(ctx context.Context, i int, now time.Time, settled int64) (more bool, err error) {
-	at := now.UnixMicro()
-	done, dead := cutoffs(p.keep.Before(now))
-	next := span{to: p.spans[i].to, due: min(later(at, at, done), later(at, at, dead))} // what is pending may be settled from now on
+func (p *pruner) age(ctx context.Context, r *retain.Reading, now time.Time, settled int64) (more bool, err error) {
 	limit := p.step
 	if p.many {
 		limit = min(limit, forgetRows) // no more will be deleted
 	}
-	var old []int64
 	var gone int
-	read, last := int64(0), int64(0)
 	mine, err := p.locked(ctx, p.sql.tryLock, func(tx pgx.Tx) error {
-		list, err := p.read(ctx, tx, p.spans.from(i), next.to, limit)
+		list, err := p.read(ctx, tx, r.After, r.To, limit)
 		if err != nil {
 			return err
 		}
-		for _, h := range list {
-			cutoff := done
-			if h.state == stateDead {
-				cutoff = dead
-			}
-			if h.at < cutoff {
-				old = append(old, h.seq)
-			} else {
-				next.add(h, later(at, h.at, cutoff))
-			}
-			read++
-			if last = h.seq; len(old) == forgetRows {
+		for _, row := range list {
+			if r.Add(row); len(r.Old) == forgetRows {
 				break
 			}
 		}
-		gone, err = p.forget(ctx, tx, old, done, dead)
+		gone, err = p.forget(ctx, tx, r.Old, r.Done, r.Dead)
 		return err
 	})
 	if err != nil || !mine {
 		return false, err
 	}
-	if gone < len(old) {
-		next.due = min(next.due, at+1) // look again
+	if gone < len(r.Old) {
+		r.Again()
 	}
-	p.many = len(old) == forgetRows
-	p.spans.replace(i, next, read == limit || p.many, last, p.step)
-	settled -= int64(gone)
-	return p.spans.due(at) >= 0 || p.spans.size(settled) > p.keep.Room(), nil
+	p.many = len(r.Old) == forgetRows
+	r.End(r.Rows == limit || p.many, p.step)
+	return p.history.Due(now) >= 0 || p.history.Excess(settled-int64(gone)) > 0, nil
+}
+
+// read reads settled rows in order.
+func (p *pruner) read(ctx context.Context, tx pgx.Tx, after, to, limit int64) ([]retain.Row, error) {
+	rs, err := tx.Query(ctx, p.sql.history, after, to, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rs, func(row pgx.CollectableRow) (h retain.Row, err error) {
+		var state int
+		err = row.Scan(&h.Seq, &state, &h.At, &h.Bytes)
+		h.Dead, h.Marker = state == stateDead, state == stateMarker
+		return h, err
+	})
 }
 
 // shrink deletes the oldest, however young, until they fit.
 func (p *pruner) shrink(ctx context.Context, settled int64) (more bool, err error) {
-	var old []history
+	var old []retain.Row
 	var over int64
 	var gone int
 	mine, err := p.locked(ctx, p.sql.tryLock, func(tx pgx.Tx) error {
-		list, err := p.read(ctx, tx, 0, forever, forgetRows)
+		list, err := p.read(ctx, tx, 0, retain.Forever, forgetRows)
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		p.spans.trim(list[0].seq)
-		over = p.spans.size(settled) - p.keep.Room()
+		p.history.Trim(list[0].Seq)
+		over = p.history.Excess(settled)
 		var seqs []int64
 		for _, h := range list {
 			if over <= 0 {
 				break
 			}
-			old, seqs = append(old, h), append(seqs, h.seq)
-			over -= h.bytes
+			old, seqs = append(old, h), append(seqs, h.Seq)
+			over -= h.Bytes
 		}
-		gone, err = p.forget(ctx, tx, seqs, forever, forever)
+		gone, err = p.forget(ctx, tx, seqs, retain.Forever, retain.Forever)
 		return err
 	})
 	if err != nil || !mine {
 		return false, err
 	}
-	p.spans.drop(old)
+	p.history.Drop(old)
 	return over > 0 && gone > 0, nil
 }
 

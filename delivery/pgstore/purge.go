@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/internal/retain"
 	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
 )
 
@@ -25,28 +26,20 @@ func (p *pruner) Purge(ctx context.Context, tenant string) (more bool, err error
 }
 
 func (p *pruner) purge(ctx context.Context, tenant string) (more bool, err error) {
-	victims := p.victims[tenant]
-	if len(victims) == 0 {
-		if victims, err = p.ofTenant(ctx, tenant); err != nil || len(victims) == 0 {
-			return false, err
-		}
+	victims, err := p.victims.Next(tenant, forgetRows, func() ([]int64, error) { return p.ofTenant(ctx, tenant) })
+	if err != nil || len(victims) == 0 {
+		return false, err
 	}
-	n := min(len(victims), forgetRows)
 	if _, err := p.locked(ctx, p.sql.awaitLock, func(tx pgx.Tx) error {
-		_, err := p.forget(ctx, tx, victims[:n], forever, forever)
+		_, err := p.forget(ctx, tx, victims, retain.Forever, retain.Forever)
 		return err
 	}); err != nil {
 		return false, err
 	}
-	if p.victims == nil {
-		p.victims = map[string][]int64{}
-	}
-	if p.victims[tenant] = victims[n:]; n == len(victims) {
-		delete(p.victims, tenant) // whether there are more, only reading tells
-	}
+	p.victims.Deleted(tenant, len(victims))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.spans = nil // what they were measured with is gone
+	p.history = retain.History{} // what it was measured with is gone
 	return true, nil
 }
 
