@@ -16,8 +16,9 @@ import (
 type Backlog struct {
 	// Store tells how many deliveries wait: one Counts per collection.
 	Store delivery.Browser
-	// Registry tells how many endpoints there are in each state: one List per
-	// collection, which yields them all.
+	// Registry tells how many endpoints there are in each state: one Count per
+	// collection if it is a [registry.Counter], as those of this module are, or
+	// else one List, which yields them all.
 	Registry registry.Registry
 	// Oldest tells how long the oldest waiting delivery has been waiting, 0 if
 	// none is. It is called once per collection. Nil asks the Store, if that is
@@ -91,15 +92,12 @@ func ageOf(ctx context.Context, elder delivery.Elder) (time.Duration, error) {
 var states = [...]registry.State{registry.Active, registry.Paused, registry.Disabled, registry.Removed}
 
 func observeEndpoints(ctx context.Context, o metric.Observer, endpoints metric.Int64Observable, reg registry.Registry) error {
-	counts := make(map[registry.State]int64, len(states))
-	for sub, err := range reg.List(ctx, registry.Filter{}) {
-		if err != nil {
-			return err
-		}
-		counts[sub.State]++
+	counts, err := registry.CountStates(ctx, reg)
+	if err != nil {
+		return err
 	}
 	for _, s := range states { // zeros too: a series that ends is not a zero
-		o.ObserveInt64(endpoints, counts[s], metric.WithAttributes(stateKey.String(string(s))))
+		o.ObserveInt64(endpoints, int64(counts[s]), metric.WithAttributes(stateKey.String(string(s))))
 	}
 	return nil
 }

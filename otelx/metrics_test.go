@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"iter"
 	"maps"
 	"math"
 	"net/http"
@@ -181,13 +182,24 @@ func (q *queries) Counts(ctx context.Context) (delivery.Counts, error) {
 	return q.Browser.Counts(ctx)
 }
 
+// unlisted is a registry that is to be counted, not listed.
+type unlisted struct {
+	*registry.Memory
+	t *testing.T
+}
+
+func (u unlisted) List(ctx context.Context, f registry.Filter) iter.Seq2[registry.Subscription, error] {
+	u.t.Error("a collection lists the endpoints")
+	return u.Memory.List(ctx, f)
+}
+
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	q := &queries{Browser: r.store.(delivery.Browser)}
 	asked := 0
 	stop, err := otelx.Observe(otelx.Backlog{
-		Store: q, Registry: r.reg,
+		Store: q, Registry: unlisted{r.reg, t},
 		Oldest: func(context.Context) (time.Duration, error) { asked++; return 90 * time.Second, nil },
 	}, otelx.WithMeterProvider(r.meters))
 	if err != nil {

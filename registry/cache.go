@@ -55,7 +55,10 @@ type Cache struct {
 	versions *versions
 }
 
-var _ Registry = (*Cache)(nil)
+var (
+	_ Registry = (*Cache)(nil)
+	_ Counter  = (*Cache)(nil)
+)
 
 var errNoRegistry = errors.New("registry: Cache without a Registry")
 
@@ -177,6 +180,15 @@ func (c *Cache) Forget(id string) {
 	}
 	c.matches.dropAll() // first, as in dropAll
 	c.gets.drop(id)
+}
+
+// Count implements [Counter]; its result is not cached. If the other Registry is
+// no Counter its subscriptions are listed.
+func (c *Cache) Count(ctx context.Context) (map[State]int, error) {
+	if c.inner == nil {
+		return nil, errNoRegistry
+	}
+	return CountStates(ctx, c.inner)
 }
 
 // List implements [Registry]; its results are not cached.

@@ -32,13 +32,27 @@ type slotKey struct{ dialect, tenant, scope, slot string }
 
 type topicKey struct{ dialect, typ, scope string }
 
-var _ Registry = (*Memory)(nil)
+var (
+	_ Registry = (*Memory)(nil)
+	_ Counter  = (*Memory)(nil)
+)
 
 func (m *Memory) now() time.Time {
 	if m.Now != nil {
 		return m.Now()
 	}
 	return time.Now()
+}
+
+// Count implements [Counter].
+func (m *Memory) Count(ctx context.Context) (map[State]int, error) {
+	counts := map[State]int{}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, s := range m.ids {
+		counts[s.State]++
+	}
+	return counts, ctx.Err()
 }
 
 // Set implements [Registry].

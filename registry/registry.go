@@ -22,6 +22,14 @@ var (
 	ErrInvalid = errors.New("registry: invalid subscription")
 )
 
+// Counter is implemented by a [Registry] that counts its subscriptions without
+// reading each of them, as metrics do again and again.
+type Counter interface {
+	// Count returns how many subscriptions there are in each state. A state that
+	// none is in may be missing.
+	Count(ctx context.Context) (map[State]int, error)
+}
+
 // A Registry keeps subscriptions. Implementations are safe for concurrent use,
 // copy in and out, and return once the change is durable (or say in their
 // type's first sentence that they are not). The package registrytest checks
@@ -174,3 +182,19 @@ func storable(text string) bool {
 // NewID returns a new subscription ID, "sub_" and a UUIDv7 in 26 letters and
 // digits that sort by time.
 func NewID() string { return ids.New("sub") }
+
+// CountStates returns how many subscriptions of r there are in each state: r says
+// so itself if it is a [Counter], otherwise all are listed.
+func CountStates(ctx context.Context, r Registry) (map[State]int, error) {
+	if c, ok := r.(Counter); ok {
+		return c.Count(ctx)
+	}
+	counts := map[State]int{}
+	for s, err := range r.List(ctx, Filter{}) {
+		if err != nil {
+			return nil, err
+		}
+		counts[s.State]++
+	}
+	return counts, nil
+}

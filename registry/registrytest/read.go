@@ -3,6 +3,7 @@ package registrytest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/ringback-go/ringback/registry"
@@ -38,6 +39,40 @@ var readCases = []ruleCase{
 				b.Errorf("state is %q, want %q", got.State, state)
 			}
 		}
+	}},
+	{"counts", "A registry that counts its subscriptions counts each under its state.", func(b *bench) {
+		c, ok := b.reg.(registry.Counter)
+		if !ok {
+			return
+		}
+		want := map[registry.State]int{}
+		check := func(when string) {
+			b.Helper()
+			got, err := c.Count(b.ctx)
+			maps.DeleteFunc(got, func(_ registry.State, n int) bool { return n == 0 })
+			if err != nil || !maps.Equal(got, want) {
+				b.Errorf("%s: %v, %v, want %v", when, got, err, want)
+			}
+		}
+		check("empty")
+		var last registry.Subscription
+		for n, state := range []registry.State{registry.Removed, registry.Active, registry.Paused, registry.Disabled} {
+			for range n + 1 {
+				last = b.set1(sub(func(s *registry.Subscription) { s.State = state }))
+				want[state]++
+			}
+		}
+		check("set")
+		last.State = registry.Paused
+		b.set1(last)
+		want[registry.Disabled]--
+		want[registry.Paused]++
+		check("changed")
+		if err := b.reg.Delete(b.ctx, last.ID); err != nil {
+			b.Errorf("Delete: %v", err)
+		}
+		want[registry.Paused]--
+		check("deleted")
 	}},
 	{"delete", "Delete forgets a subscription for every read and frees its slot; one that is not there is no error.", func(b *bench) {
 		s, other := b.set1(slotted("channel", "status")), b.set1(slotted("channel", "matcher"))

@@ -49,6 +49,7 @@ var broken = map[string]struct {
 	"ignores slots": {func() registry.Registry {
 		return &mutant{in: func(s *registry.Subscription) { s.Slot = "" }}
 	}, "set_by_slot"},
+	"forgets some when it counts": {func() registry.Registry { return new(miscounting) }, "counts"},
 	"trims types": {func() registry.Registry {
 		return &mutant{topic: func(t *registry.Topic) { t.Type = strings.TrimSpace(t.Type) }}
 	}, "match_types"},
@@ -73,6 +74,14 @@ var broken = map[string]struct {
 	}, "list_filters"},
 	"ignores the context":  {func() registry.Registry { return &mutant{noContext: true} }, "canceled"},
 	"forgets on reopening": {func() registry.Registry { return new(registry.Memory) }, "reopen"},
+}
+
+type miscounting struct{ registry.Memory }
+
+func (m *miscounting) Count(ctx context.Context) (map[registry.State]int, error) {
+	counts, err := m.Memory.Count(ctx)
+	delete(counts, registry.Removed)
+	return counts, err
 }
 
 const breakEnv = "REGISTRYTEST_BROKEN"

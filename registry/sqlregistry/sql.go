@@ -22,6 +22,7 @@ const (
 	insertVersion = `INSERT INTO @ringback_registry_version (version, least) VALUES (?, ?)`
 	updateVersion = `UPDATE @ringback_registry_version SET version = ?, least = ?`
 	schemaExists  = `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = ?)`
+	selectCounts  = `SELECT state, count(*) FROM @subscription GROUP BY state`
 	selectChanges = `SELECT changes FROM @ringback_registry_state`
 	count         = `UPDATE ringback_registry_state SET changes = changes + 1`
 )

@@ -49,6 +49,7 @@ type Registry struct {
 var (
 	_ registry.Registry  = (*Registry)(nil)
 	_ registry.Versioned = (*Registry)(nil)
+	_ registry.Counter   = (*Registry)(nil)
 )
 
 // maxSchema is the length at which PostgreSQL cuts names off, in bytes.
@@ -227,6 +228,25 @@ func (r *Registry) Version(ctx context.Context) (int64, error) {
 		err = fmt.Errorf("%w: no row to read", ErrSchema)
 	}
 	return version, wrap("version", err)
+}
+
+// Count implements [registry.Counter] with one query that reads no secrets.
+func (r *Registry) Count(ctx context.Context) (map[registry.State]int, error) {
+	rows, err := r.reader.QueryContext(ctx, r.bind(selectCounts))
+	if err != nil {
+		return nil, wrap("count", err)
+	}
+	defer rows.Close()
+	counts := map[registry.State]int{}
+	for rows.Next() {
+		var state registry.State
+		var n int
+		if err := rows.Scan(&state, &n); err != nil {
+			return nil, wrap("count", err)
+		}
+		counts[state] = n
+	}
+	return counts, wrap("count", rows.Err())
 }
 
 // Delete implements [registry.Registry].
