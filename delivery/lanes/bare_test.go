@@ -74,7 +74,29 @@ func openBare(t *testing.T, straggle int64) (*counted, *lanes.Store) {
 func nth(i int) string { return fmt.Sprintf("e%02d.s", i) }
 
 // settleAll leases and settles what there is, and returns the IDs in order.
-func settleAll(t *testing.T, store *lanes.Store) (ids []string) {
+func settleAll(t *testing.T, store *lanes.Store) []string {
+	t.Helper()
+	ids := leaseEach(t, store, func(l delivery.Lease) {
+		if l.SubscriptionID != "s" || len(l.Body) != 1000 {
+			t.Fatalf("leased %+v", l.Delivery)
+		}
+		settle(t, store, l)
+	})
+	if _, _, rows, err := store.Audit(true); err != nil || rows != 0 {
+		t.Errorf("memory has %d rows in the end: %v", rows, err)
+	}
+	return ids
+}
+
+func settle(t *testing.T, store *lanes.Store, l delivery.Lease) {
+	t.Helper()
+	if err := store.Settle(t.Context(), time.Time{}, delivery.Outcome{ID: l.ID, Receipt: l.Receipt, Result: delivery.Done}); err != nil {
+		t.Error(err)
+	}
+}
+
+// leaseEach leases until there is nothing more, and returns the IDs in order.
+func leaseEach(t *testing.T, store *lanes.Store, each func(delivery.Lease)) (ids []string) {
 	t.Helper()
 	for {
 		leases, err := store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 3})
@@ -82,19 +104,11 @@ func settleAll(t *testing.T, store *lanes.Store) (ids []string) {
 			t.Fatal(err)
 		}
 		if len(leases) == 0 {
-			if _, _, rows, err := store.Audit(true); err != nil || rows != 0 {
-				t.Errorf("memory has %d rows in the end: %v", rows, err)
-			}
 			return ids
 		}
 		for _, l := range leases {
-			if l.SubscriptionID != "s" || len(l.Body) != 1000 {
-				t.Fatalf("leased %+v", l.Delivery)
-			}
 			ids = append(ids, l.ID)
-			if err := store.Settle(t.Context(), time.Time{}, delivery.Outcome{ID: l.ID, Receipt: l.Receipt, Result: delivery.Done}); err != nil {
-				t.Fatal(err)
-			}
+			each(l)
 		}
 	}
 }
@@ -229,7 +243,7 @@ func TestBareRowsEdited(t *testing.T) {
 				c, store := openBare(t, 0)
 				var before []string
 				c.editing = func() error {
-					before = settleLater(t, store)
+					before = leaseEach(t, store, func(l delivery.Lease) { go settle(t, store, l) }) // it waits for this commit
 					return test.fail
 				}
 				if err := test.edit(store, t.Context(), time.Time{}, nth(late)); !errors.Is(err, test.fail) {
@@ -244,28 +258,6 @@ func TestBareRowsEdited(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// settleLater leases what there is; it is settled in the background.
-func settleLater(t *testing.T, store *lanes.Store) (ids []string) {
-	t.Helper()
-	for {
-		leases, err := store.Lease(t.Context(), time.Time{}, delivery.LeaseRequest{Max: 3})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(leases) == 0 {
-			return ids
-		}
-		for _, l := range leases {
-			ids = append(ids, l.ID)
-			go func() {
-				if err := store.Settle(t.Context(), time.Time{}, delivery.Outcome{ID: l.ID, Receipt: l.Receipt, Result: delivery.Done}); err != nil {
-					t.Error(err)
-				}
-			}()
-		}
 	}
 }
 
