@@ -26,7 +26,7 @@ func TestDeps(t *testing.T) {
 		case "github.com/cenkalti/backoff/v4", "github.com/google/uuid", "code.dny.dev/ssrf",
 			module + "delivery", module + "delivery/lanes", module + "delivery/memstore", module + "delivery/sqlitestore",
 			module + "registry", module + "registry/egress", module + "registry/internal/keypair", module + "registry/egress/internal/http1",
-			module + "internal/ids", module + "internal/consent", module + "delivery/internal/rowcodec", module + "internal/version":
+			module + "internal/ids", module + "internal/consent", module + "delivery/internal/rowcodec", module + "delivery/internal/retain", module + "internal/version":
 		default:
 			t.Errorf("depends on %s", path)
 		}
