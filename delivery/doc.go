@@ -9,7 +9,8 @@
 //	})
 //	go engine.Run(ctx) // until ctx is canceled, then it drains
 //
-//	_, err = engine.Subscribe(ctx, registry.Subscription{Dialect: "standard", Tenant: "acme", URL: url, Types: []string{"order.paid"}})
+//	sub, secret := standardwebhooks.NewSubscription("acme", url, "order.paid")
+//	stored, err := engine.Subscribe(ctx, sub) // stored[0].ID is what Pause and the others take
 //	_, err = engine.Publish(ctx, delivery.Event{Dialect: "standard", Tenant: "acme", Type: "order.paid", Data: data})
 //
 // # Order of use
@@ -65,7 +66,7 @@
 // An [Engine] and a [Sender] are safe for concurrent use; one Run at a time.
 // How many engines may share a store is the store's to say ([Traits]). A dialect
 // is called by many goroutines at once, and what panics in it while an attempt
-// is made is a failed attempt.
+// is made is a failed attempt. A panic in its Encode is one of Publish.
 //
 // # Not here, because
 //

@@ -16,7 +16,12 @@ import (
 // Subscribe stores subscriptions, all or none, and serves their lanes by their
 // states and limits. It counts for deliveries that wait already. Once begun it
 // goes on when ctx ends, since half of it would leave lanes behind. What the
-// endpoints did before counts no more for their health.
+// endpoints did before counts no more for their health. It returns them as
+// stored, with their IDs.
+//
+// To change one, a secret say, start from what stands: Get of [Engine.Registry],
+// then Clone. Its Revision has a change that came between refused, and its State
+// keeps a paused one paused, where an empty one is Active.
 //
 // A dialect that the engine does not have is [ErrDialect], and an active one's URL
 // that its Client would not send to is [ErrInvalid], in an [*Error] with the place.

@@ -100,7 +100,8 @@ type Dedup struct {
 // verifier apart, because one sender may sign a repeat by another key; where
 // they belong to different senders, add the key. It is empty outside of
 // [Signature], and where the scheme has no id: Tencent Sign, Slack, Stripe. There
-// the id is in the body: see the Example of [Dedup] for Stripe.
+// the id is in the body: see the Example of [Dedup] for Stripe, in
+// example_more_test.go.
 func ByMessage(r *http.Request) string {
 	id, _ := IdentityFrom(r.Context())
 	if id.MessageID == "" {

@@ -20,7 +20,8 @@ type Middleware = func(http.Handler) http.Handler
 // DenyFunc writes the refusal of a request. err is the cause, for [Status]
 // and [errors.AsType] of [*Error]; its text is for operators and must not be
 // sent. A DenyFunc is called at most once for a request, and after it nothing
-// else is written. It must not be called by anyone but a gate.
+// else is written: one that writes no status answers 200, which senders take for
+// accepted. It must not be called by anyone but a gate.
 type DenyFunc func(w http.ResponseWriter, r *http.Request, err error)
 
 // Chain returns a middleware that applies ms, the first outermost. Without

@@ -22,7 +22,7 @@
 //		return err
 //	}
 //	defer stop()
-//	_, err = engine.Publish(ctx, delivery.Event{Dialect: "standard", Type: "order.paid", Data: data})
+//	_, err = engine.Publish(ctx, delivery.Event{Dialect: "standard", Tenant: "acme", Type: "order.paid", Data: data})
 //
 // # Order
 //

@@ -28,7 +28,8 @@
 // webhook-signature. The id is the event's, the same over all attempts; the
 // time is that of the attempt; there is one signature for each secret of the
 // subscription, the first secret first. To rotate a secret, put the new one in
-// front and drop the old one when the receiver knows the new one.
+// front and drop the old one when the receiver knows the new one; see the
+// example.
 //
 // To receive, put middleware.Body, middleware.Signature with a
 // verify.Standard, and middleware.Payload of [Message] in front of a handler;

@@ -86,6 +86,54 @@ func ExampleNewSubscription() {
 	// whsec_ 50 true
 }
 
+// Rotating an endpoint's secret: for a while both sign.
+func ExampleDialect_rotation() {
+	ctx := context.Background()
+	store, err := memstore.Open(ctx, memstore.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	engine, err := delivery.New(delivery.Config{
+		Store: store, Registry: &registry.Memory{}, Client: http.DefaultClient, // registry/egress makes one for real
+		Dialects: map[string]delivery.Dialect{standardwebhooks.Name: &standardwebhooks.Dialect{}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	sub, _ := standardwebhooks.NewSubscription("acme", "https://hooks.example.com/in", "invoice.paid")
+	stored, err := engine.Subscribe(ctx, sub)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	change := func(secrets func([]registry.Secret) []registry.Secret) {
+		now, err := engine.Registry().Get(ctx, stored[0].ID)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		now = now.Clone() // with its Revision and State, so that nobody's change is lost
+		now.Secrets = secrets(now.Secrets)
+		again, err := engine.Subscribe(ctx, now)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(len(again[0].Secrets), "sign")
+	}
+	fresh := registry.NewSecret(verify.GenerateSecret())
+	change(func(old []registry.Secret) []registry.Secret { return append([]registry.Secret{fresh}, old...) })
+	// The customer takes the new one up, and then:
+	change(func(both []registry.Secret) []registry.Secret { return both[:1] })
+	// Output:
+	// 2 sign
+	// 1 sign
+}
+
 // direct is a delivery.Client that calls a handler without a network.
 type direct struct{ handler http.Handler }
 

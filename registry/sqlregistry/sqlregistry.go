@@ -18,6 +18,8 @@ type Config struct {
 	Flavor Flavor
 	// Schema is where PostgreSQL's tables are, spelled as it is stored; empty
 	// is the first schema of the connections' search path. SQLite has none.
+	// Give the tables a schema that no others are in, as pgstore's: one of them
+	// is named subscription.
 	Schema string
 	// Writer is where changes go. For SQLite it has one connection
 	// (SetMaxOpenConns(1)) and begins transactions immediately.
