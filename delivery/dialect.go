@@ -44,6 +44,14 @@ type EventChecker interface {
 	Check(ev Event) error
 }
 
+// A SubscriptionChecker is a Dialect that knows what it could never send to, for
+// want of a secret, say. Subscribe asks it about active subscriptions.
+type SubscriptionChecker interface {
+	// CheckSubscription returns why nothing could be sent to sub, an [*Error]
+	// that names the field if there is one, or nil.
+	CheckSubscription(sub registry.Subscription) error
+}
+
 // A Payload is an event as it goes over the wire.
 type Payload struct {
 	// ContentType is the request's; empty sends none.

@@ -11,6 +11,21 @@ import (
 	"github.com/ringback-go/ringback/registry/egress"
 )
 
+// choosy is a dialect that could not send to some.
+type choosy struct{ plain }
+
+var errChoosy = errors.New("not to these")
+
+func (*choosy) CheckSubscription(sub registry.Subscription) error {
+	switch sub.Label {
+	case "bad":
+		return &delivery.Error{Field: "Label", Err: errChoosy}
+	case "worse":
+		return errChoosy
+	}
+	return nil
+}
+
 // TestSubscribeRefuses: what could never be sent is refused at once, all of it.
 func TestSubscribeRefuses(t *testing.T) {
 	t.Parallel()
@@ -18,7 +33,10 @@ func TestSubscribeRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, func(r *rig) { r.cfg.Client = client })
+	r := newRig(t, func(r *rig) {
+		r.cfg.Client = client
+		r.cfg.Dialects["choosy"] = &choosy{}
+	})
 	good := registry.Subscription{Dialect: "plain", Tenant: "acme", URL: "https://one.example/", Types: []string{"t"}}
 	for name, tt := range map[string]struct {
 		edit  func(*registry.Subscription)
@@ -32,6 +50,13 @@ func TestSubscribeRefuses(t *testing.T) {
 		"paused, its URL is refused later": {func(s *registry.Subscription) {
 			s.URL, s.State = "http://one.example/", registry.Paused
 		}, "", nil},
+		"a label that its dialect does not take": {func(s *registry.Subscription) { s.Dialect, s.Label = "choosy", "bad" }, "Label", errChoosy},
+		"a dialect that says no more than no":    {func(s *registry.Subscription) { s.Dialect, s.Label = "choosy", "worse" }, "", errChoosy},
+		"refused by its dialect is ErrInvalid":   {func(s *registry.Subscription) { s.Dialect, s.Label = "choosy", "bad" }, "Label", delivery.ErrInvalid},
+		"disabled, its dialect is not asked": {func(s *registry.Subscription) {
+			s.Dialect, s.Label, s.State = "choosy", "bad", registry.Disabled
+		}, "", nil},
+		"taken by its dialect": {func(s *registry.Subscription) { s.Dialect = "choosy" }, "", nil},
 	} {
 		bad := good
 		tt.edit(&bad)

@@ -23,8 +23,9 @@ import (
 // then Clone. Its Revision has a change that came between refused, and its State
 // keeps a paused one paused, where an empty one is Active.
 //
-// A dialect that the engine does not have is [ErrDialect], and an active one's URL
-// that its Client would not send to is [ErrInvalid], in an [*Error] with the place.
+// A dialect that the engine does not have is [ErrDialect]; of an active one, a URL
+// that its Client would not send to is [ErrInvalid], and so is what its dialect
+// could not send to ([SubscriptionChecker]); all in an [*Error] with the place.
 func (e *Engine) Subscribe(ctx context.Context, subs ...registry.Subscription) ([]registry.Subscription, error) {
 	for i := range subs {
 		if err := e.takes(&subs[i]); err != nil {
@@ -37,14 +38,27 @@ func (e *Engine) Subscribe(ctx context.Context, subs ...registry.Subscription) (
 
 // takes refuses what could never be sent, as far as it shows beforehand.
 func (e *Engine) takes(sub *registry.Subscription) *Error {
-	if e.cfg.Dialects[sub.Dialect] == nil {
+	dialect := e.cfg.Dialects[sub.Dialect]
+	if dialect == nil {
 		return &Error{Field: "Dialect", Err: unknownDialect(sub.Dialect)}
+	}
+	if sub.State != "" && sub.State != registry.Active {
+		return nil
 	}
 	if c, ok := e.cfg.Client.(interface {
 		Check(rawURL string) (egress.URL, error)
-	}); ok && (sub.State == "" || sub.State == registry.Active) {
+	}); ok {
 		if _, err := c.Check(sub.URL); err != nil {
 			return &Error{Field: "URL", Err: fmt.Errorf("%w: %w", ErrInvalid, err)}
+		}
+	}
+	if c, ok := dialect.(SubscriptionChecker); ok {
+		if err := c.CheckSubscription(*sub); err != nil {
+			refused := &Error{Err: fmt.Errorf("%w: %w", ErrInvalid, err)}
+			if named, ok := errors.AsType[*Error](err); ok {
+				refused.Field, refused.Err = named.Field, fmt.Errorf("%w: %w", ErrInvalid, named.Err)
+			}
+			return refused
 		}
 	}
 	return nil

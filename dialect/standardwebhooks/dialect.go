@@ -76,6 +76,16 @@ func (*Dialect) Check(ev delivery.Event) error {
 	return nil
 }
 
+// CheckSubscription implements [delivery.SubscriptionChecker]: without a secret, or
+// with one that nothing can be signed with, nothing could be sent. Who embeds the
+// Dialect and signs otherwise replaces it.
+func (d *Dialect) CheckSubscription(sub registry.Subscription) error {
+	if _, err := d.sign(sub.Secrets, "check", time.Unix(0, 0), nil); err != nil {
+		return &delivery.Error{Field: "Secrets", Err: err}
+	}
+	return nil
+}
+
 // Encode makes the body {"type","timestamp","data"}: compact, the time of the
 // event in UTC with as many digits as it has. The data may be any JSON text;
 // numbers, escapes and the order of members stay as they are.

@@ -235,6 +235,39 @@ func TestJudgeAndSchedule(t *testing.T) {
 	}
 }
 
+// TestCheckSubscription: what nothing can be signed with is refused, and stays
+// unseen.
+func TestCheckSubscription(t *testing.T) {
+	t.Parallel()
+	good := verify.GenerateSecret()
+	const typo = "whsec_not base64 at all"
+	for name, tt := range map[string]struct {
+		secrets []string
+		refused bool
+	}{
+		"one":                 {[]string{good}, false},
+		"two, as they rotate": {[]string{verify.GenerateSecret(), good}, false},
+		"none":                {nil, true},
+		"a typo":              {[]string{typo}, true},
+		"a typo in front":     {[]string{typo, good}, true},
+		"a short one":         {[]string{"x"}, true},
+	} {
+		sub, _ := standardwebhooks.NewSubscription("acme", "https://hooks.example.com/in", "a")
+		sub.Secrets = nil
+		for _, s := range tt.secrets {
+			sub.Secrets = append(sub.Secrets, registry.NewSecret(s))
+		}
+		err := (&standardwebhooks.Dialect{}).CheckSubscription(sub)
+		e, ok := errors.AsType[*delivery.Error](err)
+		if (err != nil) != tt.refused || ok && e.Field != "Secrets" || ok != tt.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "base64 at all") {
+			t.Errorf("%s: %v shows the secret", name, err)
+		}
+	}
+}
+
 // TestRequestAllocs guards the hot path: the request itself, its header, URL,
 // body, two value lists and the signature.
 func TestRequestAllocs(t *testing.T) {
