@@ -84,7 +84,7 @@ func (o *laneOp) build(s *Store, b *Batch) {
 		case st.PerSecond > 0:
 			l.rate = st.PerSecond
 		case st.PerSecond < 0:
-			l.rate, l.rateAt = 0, 0
+			l.rate, l.started = 0, 0
 		}
 		switch {
 		case st.NotBeforeIn > 0:
@@ -196,7 +196,8 @@ func (o *laneOp) revert(s *Store, b *Batch) {
 	}
 	for i, was := range slices.Backward(o.before) {
 		l := s.lane(o.states[i].Lane)
-		l.mode, l.reason, l.cap, l.rate, l.rateAt, l.hold = was.mode, was.reason, was.cap, was.rate, was.rateAt, was.hold
+		l.mode, l.reason, l.cap, l.rate, l.hold = was.mode, was.reason, was.cap, was.rate, was.hold
+		l.started = max(l.started, was.started)
 		if st := o.states[i]; st.Health != delivery.HealthAsIs || was.mode == delivery.LaneClosed && st.Mode == delivery.LaneOpen {
 			was.dirty = l.dirty // else what was seen meanwhile stands
 			l.health = was.health

@@ -62,7 +62,7 @@ type lane struct {
 	cap      int     // 0: the store's default
 	rate     float64 // starts in a second; 0: any
 	hold     int64   // nothing starts before
-	rateAt   int64   // the next start by rate
+	started  int64   // the last start that counts by rate
 	inFlight int     // attempts under way
 	rows     int     // in memory, in whatever state
 	bare     int     // of those that wait
@@ -122,7 +122,16 @@ func (l *lane) open(now int64, defaultCap int) bool {
 	if l.throttle > 0 {
 		limit = min(limit, l.throttle)
 	}
-	return l.mode == delivery.LaneOpen && !l.away && l.inFlight < limit && l.hold <= now && l.rateAt <= now
+	return l.mode == delivery.LaneOpen && !l.away && l.inFlight < limit && l.hold <= now && l.rateAt() <= now
+}
+
+// rateAt returns when the rate lets one start: the last start counts by the rate of
+// today, so that a change is felt at once.
+func (l *lane) rateAt() int64 {
+	if l.rate == 0 || l.started == 0 {
+		return 0
+	}
+	return l.started + int64(min(1e6/l.rate, 1e15))
 }
 
 // head returns the row of a class that may go next, or nil.

@@ -143,7 +143,7 @@ func (s *Store) begin(r *row, now, expires int64) {
 	l := r.lane
 	l.inFlight++
 	if l.rate > 0 {
-		l.rateAt = max(l.rateAt, now) + int64(1e6/l.rate)
+		l.started = now
 	}
 }
 

@@ -275,7 +275,7 @@ func (s *Store) wakeTime(l *lane, now int64) int64 {
 	if at == never {
 		return never
 	}
-	if gate := max(l.hold, l.rateAt); gate > now {
+	if gate := max(l.hold, l.rateAt()); gate > now {
 		return max(at, gate)
 	}
 	if at <= now { // due already: an attempt's end or a read will tell, not the clock

@@ -18,6 +18,7 @@ var laneRules = []rule{
 	{"lanes/pause", "A paused lane hands nothing out and loses nothing, and brings all when it opens.", lanesPause},
 	{"lanes/hold", "NotBeforeIn holds a lane back; a shorter hold does not end a longer one, a negative one ends any.", lanesHold},
 	{"lanes/rate", "PerSecond spaces the starts of a lane, and a negative one lifts the limit.", lanesRate},
+	{"lanes/rate_changed", "A change of PerSecond is felt at once: the last start counts by the new rate.", lanesRateChanged},
 	{"lanes/as_is", "The zero fields of a LaneState leave things as they are, and a lane without a name is refused.", lanesAsIs},
 }
 
@@ -165,6 +166,26 @@ func lanesRate(e *env) {
 	if rest := e.take(plenty); len(rest) != 60-len(starts) {
 		e.Errorf("%d leases began without a limit, want %d", len(rest), 60-len(starts))
 	}
+}
+
+func lanesRateChanged(e *env) {
+	e.enqueue(many("a", "l", 9)...)
+	next := func(want int, after time.Duration) {
+		e.Helper()
+		e.tick(after)
+		if got := e.take(1); len(got) != want {
+			e.Fatalf("%d leases began, want %d", len(got), want)
+		}
+	}
+	e.setLanes(delivery.LaneState{Lane: "l", PerSecond: 0.01})
+	next(1, 0)
+	next(0, time.Second)
+	e.setLanes(delivery.LaneState{Lane: "l", PerSecond: 0.5}) // raised
+	next(0, 900*time.Millisecond)
+	next(1, 100*time.Millisecond)
+	e.setLanes(delivery.LaneState{Lane: "l", PerSecond: 0.1}) // lowered
+	next(0, 9900*time.Millisecond)
+	next(1, 100*time.Millisecond)
 }
 
 func lanesAsIs(e *env) {

@@ -55,12 +55,11 @@ func (m *model) set(st delivery.LaneState) {
 	}
 	switch {
 	case st.PerSecond < 0:
-		l.rate, l.starts, l.spacing = 0, nil, 0
-	case st.PerSecond > 0: // the last start may count by the old rate
+		l.rate, l.starts = 0, nil
+	case st.PerSecond > 0: // the last start counts by the new rate
 		l.rate = st.PerSecond
 		if n := len(l.starts); n > 0 {
 			l.starts = l.starts[n-1:]
-			l.spacing = max(l.spacing, time.Duration(float64(time.Second)/l.rate))
 		}
 	}
 	switch {
@@ -179,7 +178,7 @@ func (m *model) crash() {
 		}
 	}
 	for _, l := range m.lanes {
-		l.starts, l.spacing = nil, 0 // when it last sent is not kept
+		l.starts = nil // when it last sent is not kept
 		switch {
 		case l.throttle == 1:
 			l.atLeast = min(l.atLeast, delivery.ThrottleAfter)

@@ -18,9 +18,8 @@ type modelLane struct {
 	// Whatever ends a hold may end it.
 	wait time.Time
 
-	rate    float64
-	starts  []time.Time   // at this rate
-	spacing time.Duration // that the next start may have to keep from the last
+	rate   float64
+	starts []time.Time // at this rate, and the last before it
 
 	failures, atLeast int // after a crash the store may remember fewer, but so many at least
 	throttle          int
@@ -82,7 +81,6 @@ func (l *modelLane) observe(o *delivery.Outcome, now time.Time) {
 func (l *modelLane) begin(now time.Time) {
 	if l.rate > 0 {
 		l.starts = append(l.starts, now)
-		l.spacing = time.Duration(float64(time.Second) / l.rate)
 	}
 }
 
@@ -100,7 +98,7 @@ func (l *modelLane) tooFast(now time.Time) bool {
 
 // rested reports whether the lane's rate lets one more start for sure.
 func (l *modelLane) rested(now time.Time) bool {
-	return l.rate == 0 || len(l.starts) == 0 || now.Sub(l.starts[len(l.starts)-1]) >= l.spacing
+	return l.rate == 0 || len(l.starts) == 0 || now.Sub(l.starts[len(l.starts)-1]) >= time.Duration(float64(time.Second)/l.rate)
 }
 
 func (m *model) inFlight(l *modelLane) int {
