@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -69,7 +68,7 @@ func (n *notices) start(ctx context.Context) {
 func (n *notices) one(ctx context.Context, x Notice) {
 	defer func() {
 		if p := recover(); p != nil {
-			n.log.LogAttrs(ctx, slog.LevelError, "delivery: Config.Notify panics", slog.Any("error", fmt.Errorf("panic: %v", p)))
+			n.log.LogAttrs(ctx, slog.LevelError, "delivery: Config.Notify panics", slog.Any("error", panicked(p)))
 		}
 	}()
 	n.tell(ctx, x)

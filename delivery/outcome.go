@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -159,15 +158,21 @@ func (r *run) judge(ctx context.Context, o *outcome, sub registry.Subscription) 
 	}
 }
 
-// pause asks the dialect's schedule. If that panics, the standard one goes on.
+// pause asks the dialect's schedule. If that panics or is none, the standard one
+// goes on.
 func (r *run) pause(a *Attempt, sub registry.Subscription, l *Lease) (pause time.Duration, again bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			a.fail(VerdictRetry, "internal", fmt.Sprintf("panic: %v", p))
+			a.fail(VerdictRetry, "internal", panicked(p).Error())
 			pause, again = Standard().Delay(l.Try)
 		}
 	}()
-	return r.cfg.Dialects[l.Dialect].Schedule(sub).Delay(l.Try)
+	schedule := r.cfg.Dialects[l.Dialect].Schedule(sub)
+	if schedule == nil {
+		a.fail(VerdictRetry, "internal", "the dialect's Schedule returned nil")
+		schedule = Standard()
+	}
+	return schedule.Delay(l.Try)
 }
 
 // farewellSettled has the tombstone deleted once its farewell is settled.

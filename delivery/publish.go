@@ -111,7 +111,10 @@ func (e *Engine) publish(ctx context.Context, o Outbox, events []Event) ([]Publi
 			}
 		}
 		subs, err := subscribers(ctx, o, &ev)
-		if err != nil {
+		switch {
+		case err != nil && ev.To != "":
+			return nil, &Error{Index: i, Field: "To", Err: err}
+		case err != nil:
 			return nil, err
 		}
 		if ev.To == "" && ev.Tenant == "" && ev.Scope == "" && slices.ContainsFunc(subs, owned) {

@@ -33,8 +33,8 @@ func TestPublishRefuses(t *testing.T) {
 		"unknown dialect":  {func(e *delivery.Event) { e.Dialect = "latin" }, "Dialect", delivery.ErrDialect},
 		"Encode refuses":   {func(e *delivery.Event) { e.Data = []byte("bad") }, "Data", bad},
 		"nobody wants it":  {func(e *delivery.Event) { e.Type, e.Data = "unwanted", []byte("malformed") }, "Data", delivery.ErrInvalid},
-		"to nobody":        {func(e *delivery.Event) { e.To = "nobody" }, "", registry.ErrNotFound},
-		"to another world": {func(e *delivery.Event) { e.To = "other" }, "", delivery.ErrInvalid},
+		"to nobody":        {func(e *delivery.Event) { e.To = "nobody" }, "To", registry.ErrNotFound},
+		"to another world": {func(e *delivery.Event) { e.To = "other" }, "To", delivery.ErrInvalid},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

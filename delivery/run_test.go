@@ -338,6 +338,35 @@ func TestPanicsOfADialectAreFailedAttempts(t *testing.T) {
 	}
 }
 
+// nothing is a dialect whose functions return zero values.
+type nothing struct{ plain }
+
+func (*nothing) Request(context.Context, delivery.Delivery, registry.Subscription, time.Time) (*http.Request, error) {
+	return nil, nil //nolint:nilnil // the defect of the test
+}
+
+func (*nothing) Schedule(registry.Subscription) delivery.Backoff { return nil }
+
+// TestDialectOfNothing: a dialect that returns neither a request nor a schedule is
+// named, and the standard schedule goes on.
+func TestDialectOfNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(r *rig) { r.cfg.Dialects["plain"] = &nothing{} })
+		r.subscribe()
+		r.publish("x")
+		r.run()
+		r.pass(40 * time.Hour)
+		as := r.attempts(r.all()[0].ID)
+		want(t, "attempts", len(as), 10)
+		want(t, "error", as[0].Error, "the dialect's Schedule returned nil")
+		a := sender(clientFunc(func(*http.Request) (*http.Response, error) { return answer(200), nil }), &nothing{}).
+			Attempt(t.Context(), parcel(), registry.Subscription{URL: "https://one.example/"})
+		want(t, "verdict", a.Verdict, delivery.VerdictRetry)
+		want(t, "error without a schedule", a.Error, "the dialect's Request returned neither a request nor an error")
+	})
+}
+
 type backoffFunc func(int) (time.Duration, bool)
 
 func (f backoffFunc) Delay(attempt int) (time.Duration, bool) { return f(attempt) }

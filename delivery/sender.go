@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -96,7 +95,7 @@ func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscript
 	a = Attempt{Number: d.Attempts + 1, At: now()}
 	defer func() {
 		if p := recover(); p != nil {
-			a.fail(VerdictRetry, "internal", fmt.Sprintf("panic: %v", p))
+			a.fail(VerdictRetry, "internal", panicked(p).Error())
 		}
 		a.Duration = time.Since(begin)
 	}()
@@ -121,6 +120,10 @@ func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscript
 			class = "bad_url"
 		}
 		a.fail(verdict, class, err.Error())
+		return a
+	}
+	if req == nil {
+		a.fail(VerdictRetry, "internal", "the dialect's Request returned neither a request nor an error")
 		return a
 	}
 	if err := addHeaders(req, sub.Headers); err != nil {

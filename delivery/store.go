@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -196,7 +197,8 @@ func (f Filter) Chooses(st *Status) bool {
 // Counts are numbers of deliveries by state.
 type Counts struct{ Pending, Delivered, Dead int64 }
 
-// An Operator is a Store whose deliveries can be handled by hand.
+// An Operator is a Store whose deliveries can be handled by hand. A zero now is
+// the store's own clock, as everywhere.
 type Operator interface {
 	// RetryNow makes deliveries due at once, whatever their states, and starts
 	// their schedules anew; attempt numbers go on. A leased one is left alone.
@@ -235,8 +237,8 @@ var (
 	ErrSettled = errors.New("delivery: already settled")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("delivery: store is closed")
-	// ErrOwned says that another process owns the store.
-	ErrOwned = errors.New("delivery: store belongs to another process")
+	// ErrOwned says that the store is open elsewhere, where one at a time may have it.
+	ErrOwned = errors.New("delivery: store belongs to another process, or is open in this one")
 	// ErrLeaseLost is what a [LostLeasesError] wraps.
 	ErrLeaseLost = errors.New("delivery: lease lost")
 	// ErrDialect says that an event's dialect is not configured.
@@ -267,11 +269,16 @@ type Error struct {
 	Err error
 }
 
+// Error gives no number to the first, which mostly is the only one.
 func (e *Error) Error() string {
-	if e.Field == "" {
-		return fmt.Sprintf("%v (at %d)", e.Err, e.Index)
+	text := e.Err.Error()
+	if e.Field != "" {
+		text += ": " + e.Field
 	}
-	return fmt.Sprintf("%v: %s (at %d)", e.Err, e.Field, e.Index)
+	if e.Index > 0 {
+		text += " (at " + strconv.Itoa(e.Index) + ")"
+	}
+	return text
 }
 
 // Unwrap returns the cause.

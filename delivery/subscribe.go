@@ -231,13 +231,13 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*registry.Subs
 	for {
 		e.reg.Forget(id)
 		sub, err := e.reg.Get(ctx, id)
-		if err != nil {
-			return err
+		changed := false
+		if err == nil {
+			sub = sub.Clone()
+			changed, err = edit(&sub)
 		}
-		sub = sub.Clone()
-		changed, err := edit(&sub)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w (%q)", err, id[:min(len(id), registry.MaxText)])
 		}
 		if !changed { // the last call may have come no further than the registry
 			return e.serve(ctx, id)

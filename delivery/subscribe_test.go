@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,7 +132,7 @@ func TestPauseAndResumeLoseNothing(t *testing.T) {
 			"enable": func() error { return r.engine.Enable(t.Context(), "nobody") },
 			"remove": func() error { return r.engine.Unsubscribe(t.Context(), "nobody", "") },
 		} {
-			if err := do(); !errors.Is(err, registry.ErrNotFound) {
+			if err := do(); !errors.Is(err, registry.ErrNotFound) || !strings.Contains(err.Error(), "nobody") {
 				t.Errorf("%s of an unknown one: %v", name, err)
 			}
 		}

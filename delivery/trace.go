@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -97,7 +96,7 @@ type tracer struct {
 func (t *tracer) recover(ctx context.Context, name string) {
 	if p := recover(); p != nil {
 		t.log.LogAttrs(ctx, slog.LevelError, "delivery: a function of Config.Trace panics",
-			slog.String("function", name), slog.Any("error", fmt.Errorf("panic: %v", p)))
+			slog.String("function", name), slog.Any("error", panicked(p)))
 	}
 }
 

@@ -3,6 +3,7 @@ package lanes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -33,7 +34,7 @@ func (s *Store) RetryNow(ctx context.Context, now time.Time, ids ...string) erro
 	}
 	for _, e := range o.edits {
 		if e.edit.Missing {
-			return delivery.ErrNotFound
+			return unknown(e.edit.ID)
 		}
 	}
 	return nil
@@ -48,12 +49,20 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, ids ...string) error 
 	for _, e := range o.edits {
 		switch {
 		case e.edit.Missing:
-			return delivery.ErrNotFound
+			return unknown(e.edit.ID)
 		case e.edit.Settled && !o.again:
-			err = delivery.ErrSettled
+			err = fmt.Errorf("%w (%q)", delivery.ErrSettled, e.edit.ID)
 		}
 	}
 	return err
+}
+
+// maxShown bounds what an error shows of an ID, in bytes.
+const maxShown = 1 << 10
+
+// unknown names a delivery that there is none of.
+func unknown(id string) error {
+	return fmt.Errorf("%w (%q)", delivery.ErrNotFound, id[:min(len(id), maxShown)])
 }
 
 func (s *Store) edit(ctx context.Context, now time.Time, cancel bool, ids []string) (*editOp, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -364,7 +365,7 @@ func (s *Store) operate(ctx context.Context, kind int16, ids []string, here func
 	if err == nil {
 		for _, id := range ids {
 			if known[id] == "" {
-				return false, delivery.ErrNotFound
+				return false, fmt.Errorf("%w (%q)", delivery.ErrNotFound, id[:min(len(id), 1<<10)])
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/ringback-go/ringback/delivery"
@@ -15,7 +16,7 @@ var operateRules = []rule{
 	{"operate/cancel_waiting", "Cancel makes a waiting delivery dead.", operateCancelWaiting},
 	{"operate/cancel_leased", "A canceled delivery that is leased may still be delivered, but is not tried again.", operateCancelLeased},
 	{"operate/cancel_settled", "Cancel leaves a settled delivery alone and says ErrSettled.", operateCancelSettled},
-	{"operate/unknown", "RetryNow and Cancel of an unknown delivery or of a marker are ErrNotFound.", operateUnknown},
+	{"operate/unknown", "RetryNow and Cancel of an unknown delivery or of a marker are ErrNotFound, and name it.", operateUnknown},
 }
 
 func operateRetryPending(e *env) {
@@ -146,11 +147,11 @@ func operateUnknown(e *env) {
 	op := e.operator()
 	e.enqueue(delivery.Delivery{ID: "marker", EventID: "marker"})
 	for _, id := range []string{"nobody", "marker", ""} {
-		if err := op.RetryNow(e.ctx, e.now, id); !errors.Is(err, delivery.ErrNotFound) {
-			e.Errorf("RetryNow of %q: %v, want ErrNotFound", id, err)
+		if err := op.RetryNow(e.ctx, e.now, id); !errors.Is(err, delivery.ErrNotFound) || !strings.Contains(err.Error(), id) {
+			e.Errorf("RetryNow of %q: %v, want ErrNotFound with the ID", id, err)
 		}
-		if err := op.Cancel(e.ctx, e.now, id); !errors.Is(err, delivery.ErrNotFound) {
-			e.Errorf("Cancel of %q: %v, want ErrNotFound", id, err)
+		if err := op.Cancel(e.ctx, e.now, id); !errors.Is(err, delivery.ErrNotFound) || !strings.Contains(err.Error(), id) {
+			e.Errorf("Cancel of %q: %v, want ErrNotFound with the ID", id, err)
 		}
 	}
 }

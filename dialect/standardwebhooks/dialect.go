@@ -70,6 +70,9 @@ func (*Dialect) Check(ev delivery.Event) error {
 	if year := ev.At.UTC().Year(); year < 0 || year > 9999 {
 		return fmt.Errorf("%w: standardwebhooks: the time has no RFC 3339 form", delivery.ErrInvalid)
 	}
+	if len(ev.Data) == 0 {
+		return fmt.Errorf("%w: standardwebhooks: no data: an event without any has null", delivery.ErrInvalid)
+	}
 	if err := strictjson.Check(ev.Data, 0); err != nil {
 		return fmt.Errorf("%w: standardwebhooks: data: %w", delivery.ErrInvalid, err)
 	}
