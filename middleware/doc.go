@@ -54,6 +54,13 @@
 // [Recover] and [Dedup], which watch what is written; [http.ResponseController]
 // works in the handler behind all of them.
 //
+// # A gate of your own
+//
+// Any func(http.Handler) http.Handler is one, and may stand where it needs no more
+// than what the gates outside of it found. It refuses with [Problem], or whatever
+// DenyFunc the others have, and an [Error] whose Code is the status; see the
+// example of [Middleware]. The gates' log and [WithRefusals] do not know of it.
+//
 // # State
 //
 // [RawBody], [IdentityFrom] and [PayloadFrom] read what the gates found. It

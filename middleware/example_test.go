@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -207,6 +208,31 @@ func ExampleNewLocalLimiter() {
 	// true 1 0s <nil>
 	// true 0 0s <nil>
 	// false 0 30s <nil>
+}
+// A gate of your own: only one tenant may send.
+// A gate of your own: behind the signature, only one tenant may send.
+func ExampleMiddleware() {
+	only := func(tenant string) middleware.Middleware {
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.PathValue("tenant") != tenant {
+					middleware.Problem(w, r, &middleware.Error{Err: errors.New("not a tenant of ours"), Code: http.StatusForbidden})
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		}
+	}
+	mux := http.NewServeMux()
+	gates := middleware.Chain(middleware.Method{}.Handler, only("acme"), middleware.Body{}.Handler)
+	mux.Handle("/in/{tenant}", gates(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "taken")
+	})))
+	show(mux, httptest.NewRequest(http.MethodPost, "/in/acme", nil))
+	show(mux, httptest.NewRequest(http.MethodPost, "/in/globex", nil))
+	// Output:
+	// 200 taken
+	// 403 {"title":"Forbidden","status":403}
 }
 
 func ExampleProblem() {

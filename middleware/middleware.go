@@ -14,14 +14,14 @@ import (
 )
 
 // Middleware wraps a handler. It is an alias, so that values spread into any
-// router's Use.
+// router's Use, and so that any function of the shape is a gate.
 type Middleware = func(http.Handler) http.Handler
 
 // DenyFunc writes the refusal of a request. err is the cause, for [Status]
 // and [errors.AsType] of [*Error]; its text is for operators and must not be
 // sent. A DenyFunc is called at most once for a request, and after it nothing
 // else is written: one that writes no status answers 200, which senders take for
-// accepted. It must not be called by anyone but a gate.
+// accepted. It must not be called by anyone but a gate, one of your own included.
 type DenyFunc func(w http.ResponseWriter, r *http.Request, err error)
 
 // Chain returns a middleware that applies ms, the first outermost. Without

@@ -22,7 +22,7 @@ import (
 //
 // gate names the gate in both, such as "Signature". Inside of Middleware, which
 // counts what a gate refuses under the name of its type, Deny is needed only to
-// give a gate another name, and for Recover. Deny panics when gate is empty. The
+// give a gate another name, for Recover, and for gates of your own. Deny panics when gate is empty. The
 // reason is a word for the error's class, as "mismatch" or "rate_limited", never
 // its text.
 func Deny(gate string, deny middleware.DenyFunc, opts ...Option) middleware.DenyFunc {
