@@ -209,6 +209,7 @@ func ExampleNewLocalLimiter() {
 	// true 0 0s <nil>
 	// false 0 30s <nil>
 }
+
 // A gate of your own: only one tenant may send.
 // A gate of your own: behind the signature, only one tenant may send.
 func ExampleMiddleware() {
