@@ -40,14 +40,14 @@ func checkDemo(t *testing.T, out string) {
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(binary, "-demo-for", "12s")
+	cmd := exec.Command(binary, "-demo-for", "20s") // three times what an idle machine needs
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	begin := time.Now()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v: %s%s", err, &stdout, &stderr)
 	}
-	if took := time.Since(begin); took < 11*time.Second || took > 20*time.Second {
-		t.Errorf("-demo-for 12s took %s", took)
+	if took := time.Since(begin); took < 19*time.Second || took > time.Minute {
+		t.Errorf("-demo-for 20s took %s", took)
 	}
 	if stderr.Len() > 0 {
 		t.Errorf("standard error: %s", &stderr)
@@ -58,7 +58,7 @@ func TestDemo(t *testing.T) {
 func TestRunDemo(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	if err := main.Run(t.Context(), []string{"gateway", "-demo-for", "12s"}, &stdout, &stderr); err != nil {
+	if err := main.Run(t.Context(), []string{"gateway", "-demo-for", "20s"}, &stdout, &stderr); err != nil {
 		t.Fatalf("%v: %s%s", err, &stdout, &stderr)
 	}
 	if stderr.Len() > 0 {
