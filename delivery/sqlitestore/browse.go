@@ -232,12 +232,17 @@ func (b browser) Counts(ctx context.Context) (delivery.Counts, error) {
 	if err := b.rows.here(); err != nil {
 		return c, err
 	}
+	var epoch int64
 	err := b.rows.read.QueryRowContext(ctx, `SELECT
+		(SELECT value FROM ringback_meta WHERE name = 'epoch'),
 		(SELECT value FROM ringback_meta WHERE name = 'pending'),
 		(SELECT value FROM ringback_meta WHERE name = 'delivered'),
-		(SELECT value FROM ringback_meta WHERE name = 'dead')`).Scan(&c.Pending, &c.Delivered, &c.Dead)
+		(SELECT value FROM ringback_meta WHERE name = 'dead')`).Scan(&epoch, &c.Pending, &c.Delivered, &c.Dead)
+	if err == nil && epoch != b.rows.epoch {
+		err = delivery.ErrOwned
+	}
 	if err != nil {
-		return c, fmt.Errorf("sqlitestore: counts: %w", err)
+		return delivery.Counts{}, fmt.Errorf("sqlitestore: counts: %w", err)
 	}
 	return c, nil
 }

@@ -223,6 +223,9 @@ func TestSecondOwnerFencesTheFirst(t *testing.T) {
 	if err := first.SetLanes(t.Context(), time.Time{}, delivery.LaneState{Lane: "sub_1", Mode: delivery.LanePaused}); !errors.Is(err, delivery.ErrOwned) {
 		t.Errorf("SetLanes by the first: %v", err)
 	}
+	if _, err := first.Counts(t.Context()); !errors.Is(err, delivery.ErrOwned) {
+		t.Errorf("Counts by the first, which a health check may ask: %v", err)
+	}
 	if c := counts(t, second); c != (delivery.Counts{Pending: 2}) {
 		t.Errorf("stored by the first: %+v", c)
 	}

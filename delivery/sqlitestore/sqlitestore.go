@@ -6,8 +6,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,7 +96,10 @@ func (s *Store) openPath(ctx context.Context, path, driver string) error {
 		v := url.Values{"_pragma": params, "_txlock": {"immediate"}}
 		return "file:" + (&url.URL{Path: name}).EscapedPath() + "?" + v.Encode()
 	}
-	var err error
+	path, err := resolved(path) // one file has one lock, whatever it is called
+	if err != nil {
+		return err
+	}
 	s.mine = true
 	// The lock is a transaction on a file beside: it ends with the process.
 	if s.owner, err = sql.Open(driver, source(path+".owner", "busy_timeout(0)")); err != nil {
@@ -134,6 +139,30 @@ func (s *Store) openPath(ctx context.Context, path, driver string) error {
 	s.rows.read.SetMaxOpenConns(4)
 	s.rows.read.SetMaxIdleConns(4)
 	return nil
+}
+
+// resolved returns the path without symbolic links; its last part need not exist.
+func resolved(path string) (string, error) {
+	for range 40 { // as many as Linux follows
+		whole, err := filepath.EvalSymlinks(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return whole, err
+		}
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(dir, filepath.Base(path))
+		target, err := os.Readlink(path)
+		if err != nil { // nothing is there
+			return path, nil //nolint:nilerr // it will be made
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(dir, target)
+		}
+		path = target
+	}
+	return "", errors.New("too many symbolic links")
 }
 
 // check refuses settings and versions that can lose what was acknowledged.

@@ -3,6 +3,7 @@ package sqlitestore_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -69,14 +70,26 @@ func TestConformance(t *testing.T) {
 
 func TestSecondOwnerIsRefused(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "store.db")
-	first, err := sqlitestore.Open(t.Context(), sqlitestore.Config{Path: path})
+	dir := t.TempDir()
+	path := filepath.Join(dir, "store.db")
+	links := map[string]string{"link.db": "store.db", "to a link.db": "link.db", "absolute.db": path, "folder": "."}
+	for link, target := range links { // the first one opens a file that is not there yet, through two of them
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Skip("no symbolic links here: ", err)
+		}
+	}
+	first, err := sqlitestore.Open(t.Context(), sqlitestore.Config{Path: filepath.Join(dir, "to a link.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = sqlitestore.Open(t.Context(), sqlitestore.Config{Path: path})
-	if !errors.Is(err, delivery.ErrOwned) {
-		t.Errorf("a second owner got %v", err)
+	for _, other := range []string{path, filepath.Join(dir, "link.db"), filepath.Join(dir, "absolute.db"), filepath.Join(dir, "folder", "store.db")} {
+		_, err = sqlitestore.Open(t.Context(), sqlitestore.Config{Path: other})
+		if !errors.Is(err, delivery.ErrOwned) {
+			t.Errorf("a second owner got %v by %s", err, other)
+		}
+	}
+	if _, err := first.Counts(t.Context()); err != nil {
+		t.Errorf("the first has lost it: %v", err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
