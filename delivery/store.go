@@ -203,7 +203,8 @@ type Operator interface {
 	// RetryNow makes deliveries due at once, whatever their states, and starts
 	// their schedules anew; attempt numbers go on. A leased one is left alone.
 	// At most MaxBatch, in one step. ErrNotFound if one of them is not known;
-	// the others are due all the same.
+	// the others are due all the same. A lane that is paused or held back lets
+	// them wait: SetLanes ends either.
 	RetryNow(ctx context.Context, now time.Time, ids ...string) error
 	// Cancel makes waiting deliveries dead with [ReasonCancelled]; a leased one
 	// is not tried again. Settled ones are left alone. At most MaxBatch, in one

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -166,8 +168,12 @@ type walk struct {
 func (b browser) walk(f delivery.Filter) *walk {
 	w := &walk{browser: b, filter: f, listed: map[string]bool{}, xid: math.MaxUint64, id: math.MaxInt64, seq: math.MaxInt64}
 	w.stored = f.State != "" && f.State != delivery.Pending
+	w.over = !storable(f.ID)
 	return w
 }
+
+// storable reports whether a column of text can hold an ID; no row has another.
+func storable(id string) bool { return utf8.ValidString(id) && !strings.ContainsRune(id, 0) }
 
 // next reads a page.
 func (w *walk) next(ctx context.Context, limit int) ([]delivery.Status, error) {

@@ -23,6 +23,9 @@ func (b browser) Attempts(ctx context.Context, id string) ([]delivery.Attempt, e
 }
 
 func (b browser) attempts(ctx context.Context, id string) ([]delivery.Attempt, error) {
+	if !storable(id) {
+		return nil, delivery.ErrNotFound
+	}
 	known := false
 	out := []delivery.Attempt{}
 	err := b.query(ctx, b.sql.attempts, []any{id, inboxDelivery}, func(rs pgx.Rows) error {
@@ -68,6 +71,9 @@ func (b browser) Counts(ctx context.Context) (c delivery.Counts, err error) {
 
 // Event implements [delivery.Browser].
 func (b browser) Event(ctx context.Context, eventID string) (n int, known bool, err error) {
+	if !storable(eventID) {
+		return 0, false, nil
+	}
 	all, markers := 0, 0
 	err = b.query(ctx, b.sql.event, []any{eventID, eventID + ".", eventID + "/", inboxDelivery}, func(rs pgx.Rows) error {
 		return rs.Scan(&all, &markers)

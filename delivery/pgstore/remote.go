@@ -313,7 +313,7 @@ func (s *Store) operate(ctx context.Context, kind int16, ids []string, here func
 	if err != nil {
 		return false, err
 	}
-	rs, err := s.cfg.Pool.Query(ctx, s.letters.where, ids)
+	rs, err := s.cfg.Pool.Query(ctx, s.letters.where, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !storable(id) }))
 	if err != nil {
 		return false, err
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -146,12 +147,22 @@ func operateCancelSettled(e *env) {
 func operateUnknown(e *env) {
 	op := e.operator()
 	e.enqueue(delivery.Delivery{ID: "marker", EventID: "marker"})
-	for _, id := range []string{"nobody", "marker", ""} {
-		if err := op.RetryNow(e.ctx, e.now, id); !errors.Is(err, delivery.ErrNotFound) || !strings.Contains(err.Error(), id) {
+	for _, id := range []string{"nobody", "marker", "", "no\x00body", "\xff"} {
+		if err := op.RetryNow(e.ctx, e.now, id); !errors.Is(err, delivery.ErrNotFound) || !strings.Contains(err.Error(), strconv.Quote(id)) {
 			e.Errorf("RetryNow of %q: %v, want ErrNotFound with the ID", id, err)
 		}
-		if err := op.Cancel(e.ctx, e.now, id); !errors.Is(err, delivery.ErrNotFound) || !strings.Contains(err.Error(), id) {
+		if err := op.Cancel(e.ctx, e.now, id); !errors.Is(err, delivery.ErrNotFound) || !strings.Contains(err.Error(), strconv.Quote(id)) {
 			e.Errorf("Cancel of %q: %v, want ErrNotFound with the ID", id, err)
+		}
+		if b, ok := e.store.(delivery.Browser); ok {
+			if _, err := b.Attempts(e.ctx, id); !errors.Is(err, delivery.ErrNotFound) {
+				e.Errorf("Attempts of %q: %v, want ErrNotFound", id, err)
+			}
+			for st, err := range b.Deliveries(e.ctx, delivery.Filter{ID: id}) {
+				if err != nil || id != "" {
+					e.Errorf("Deliveries of %q: %+v, %v", id, st, err)
+				}
+			}
 		}
 	}
 }
