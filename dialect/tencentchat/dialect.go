@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/dialect/tencentchat/event"
@@ -120,8 +122,10 @@ func (d Dialect) encode(ev delivery.Event) ([]byte, error) {
 // encodeAny is encode for before-commands as well.
 func (d Dialect) encodeAny(ev delivery.Event) ([]byte, error) {
 	invalid := func(what string) ([]byte, error) { return nil, fmt.Errorf("%w: %s", delivery.ErrInvalid, what) }
-	if len(ev.Meta[MetaClientIP]) > maxMetaValue || len(ev.Meta[MetaOptPlatform]) > maxMetaValue {
-		return invalid("client_ip or opt_platform is too long")
+	for _, key := range []string{MetaClientIP, MetaOptPlatform} {
+		if v := ev.Meta[key]; len(v) > maxMetaValue || !utf8.ValidString(v) || strings.ContainsFunc(v, unicode.IsControl) {
+			return invalid(key + " is too long or holds a control character")
+		}
 	}
 	if err := strictjson.Check(ev.Data, 0); err != nil {
 		return nil, fmt.Errorf("%w: data: %w", delivery.ErrInvalid, err)
