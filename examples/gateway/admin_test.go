@@ -12,7 +12,7 @@ var adminPaths = []string{
 	"GET /admin/received", "POST /admin/events", "POST /admin/subscriptions", "GET /admin/subscriptions", "DELETE /admin/subscriptions/x",
 	"POST /admin/subscriptions/x/pause", "POST /admin/subscriptions/x/resume", "POST /admin/subscriptions/x/enable",
 	"GET /admin/smartbots/apps?group_id=tea-club", "POST /admin/smartbots/security-code", "GET /admin/deliveries", "GET /admin/deliveries/x/attempts",
-	"POST /admin/deliveries/x/retry", "POST /admin/deliveries/x/cancel", "POST /admin/redrive", "POST /admin/replay", "GET /admin/stats", "GET /admin/none",
+	"POST /admin/deliveries/x/retry", "POST /admin/deliveries/x/cancel", "POST /admin/redrive", "POST /admin/replay", "GET /admin/stats", "GET /admin/none", "GET /admin",
 }
 
 func TestAdminToken(t *testing.T) {
@@ -54,8 +54,9 @@ func TestAdminOff(t *testing.T) {
 	for _, path := range append(adminPaths, "GET /console/", "GET /admin/") {
 		method, path, _ := strings.Cut(path, " ")
 		for _, token := range []string{adminToken, ""} {
-			if r := p.call(t, method, path, "", "", "Authorization", "Bearer "+token); r.status != 404 {
-				t.Errorf("%s %s: %d, want 404", method, path, r.status)
+			r := p.call(t, method, path, "", "", "Authorization", "Bearer "+token)
+			if r.status != 404 || strings.HasPrefix(path, "/admin") && r.header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s %s: %d %v, want 404", method, path, r.status, r.header)
 			}
 		}
 	}

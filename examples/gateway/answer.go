@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -67,21 +66,16 @@ func (g *gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// readBody reads a JSON request within a limit, or answers why not.
+// readBody reads a request within a limit, or answers why not. Whoever has the
+// token may name it as any media type: it is JSON or refused.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
-	if ct := r.Header.Get("Content-Type"); ct != "" {
-		if media, _, err := mime.ParseMediaType(ct); err != nil || media != "application/json" {
-			problem(w, http.StatusUnsupportedMediaType, "application/json is needed")
-			return nil, false
-		}
-	}
 	if r.ContentLength > limit {
-		problem(w, http.StatusRequestEntityTooLarge, "")
+		tooLarge(w, r)
 		return nil, false
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		problem(w, http.StatusRequestEntityTooLarge, "")
+	b, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if int64(len(b)) > limit {
+		tooLarge(w, r)
 		return nil, false
 	}
 	if err != nil {
@@ -89,6 +83,23 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool
 		return nil, false
 	}
 	return b, true
+}
+
+const (
+	maxDrain  = 32 << 20 // bytes
+	drainTime = 5 * time.Second
+)
+
+// tooLarge reads on for a while before it answers: many a client writes its whole
+// request before it looks for an answer.
+func tooLarge(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close")
+	if r.ContentLength <= maxDrain && r.Header.Get("Expect") == "" {
+		if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime)); err == nil {
+			_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // however it ends
+		}
+	}
+	problem(w, http.StatusRequestEntityTooLarge, "")
 }
 
 // parameter reads one parameter of the query, the fallback if it is not given,

@@ -116,6 +116,9 @@ func (g *gateway) retryDelivery(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = g.store.RetryNow(ctx, time.Time{}, id)
 	}
+	if err == nil { // "now" goes over an endpoint's Retry-After, which it may repeat
+		err = g.store.SetLanes(ctx, time.Time{}, delivery.LaneState{Lane: d.LaneName(), NotBeforeIn: -1})
+	}
 	if err != nil {
 		g.failed(w, r, err)
 		return

@@ -63,6 +63,27 @@ func TestRetryOfDead(t *testing.T) {
 	rc.only(t, 2)
 }
 
+// The endpoint may have asked for a pause: an operator who says now means it.
+func TestRetryDuringRetryAfter(t *testing.T) {
+	t.Parallel()
+	for name, store := range map[string]func(settings){"memory": memory, "sqlite": func(settings) {}} {
+		p := serve(t, store)
+		rc := receive(t, func(n int, _ post, w http.ResponseWriter) {
+			if n == 1 {
+				w.Header().Set("Retry-After", "3600")
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		})
+		p.subscribe(t, "t1", rc.url, "a")
+		ev := p.publish(t, event("t1", "a", `1`))[0]
+		d := p.deliveryOf(t, ev.EventID, "refused", func(d deliveryRow) bool { return d.Attempts == 1 })
+		p.admin(t, "POST", "/admin/deliveries/"+d.ID+"/retry", "").want(t, 202)
+		if d = p.deliveryOf(t, ev.EventID, "delivered", inState("delivered")); d.Attempts != 2 {
+			t.Errorf("%s: %s", name, text(d))
+		}
+	}
+}
+
 // In flight: 202 without effect.
 func TestRetryInFlight(t *testing.T) {
 	t.Parallel()

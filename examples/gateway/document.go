@@ -40,12 +40,16 @@ func (v value) fail(format string, args ...any) {
 	}
 }
 
+// maxDepth bounds how deep a document is nested: what an event's data may be, and
+// some more.
+const maxDepth = 80
+
 // parse reads a whole JSON document; a repeated key is an error.
 func parse(b []byte) (value, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	root := value{doc: &document{}}
-	v, err := root.read(d)
+	v, err := read(d, maxDepth)
 	if err == nil {
 		if _, err = d.Token(); errors.Is(err, io.EOF) {
 			err = nil
@@ -53,7 +57,12 @@ func parse(b []byte) (value, error) {
 			err = errors.New("something follows the JSON object")
 		}
 	}
-	if root.doc.err != nil {
+	if twice, ok := errors.AsType[*repeated](err); ok {
+		at := root
+		for _, step := range slices.Backward(twice.steps) {
+			at = step(at)
+		}
+		at.fail("is given twice")
 		return root, root.doc.err
 	}
 	if err != nil {
@@ -63,37 +72,37 @@ func parse(b []byte) (value, error) {
 	return root, nil
 }
 
-func (v value) read(d *json.Decoder) (any, error) {
+// repeated says where a key is given twice, the innermost step first.
+type repeated struct{ steps []func(value) value }
+
+func (*repeated) Error() string { return "a key is given twice" }
+
+// within adds a step to where a key is repeated, if one is.
+func within(err error, step func(value) value) error {
+	if twice, ok := errors.AsType[*repeated](err); ok {
+		twice.steps = append(twice.steps, step)
+	}
+	return err
+}
+
+func read(d *json.Decoder, depth int) (any, error) {
 	t, err := d.Token()
 	if err != nil {
 		return nil, err
 	}
+	if _, nests := t.(json.Delim); nests && depth == 0 {
+		return nil, errors.New("nested too deeply")
+	}
 	switch t {
 	case json.Delim('{'):
-		o := &object{values: map[string]any{}}
-		for d.More() {
-			name, err := d.Token()
-			if err != nil {
-				return nil, err
-			}
-			key, _ := name.(string) // a decoder gives nothing else here
-			if _, twice := o.values[key]; twice {
-				v.child(key).fail("is given twice")
-				return nil, v.doc.err
-			}
-			o.names = append(o.names, key)
-			if o.values[key], err = v.child(key).read(d); err != nil {
-				return nil, err
-			}
-		}
-		_, err = d.Token()
-		return o, err
+		return readObject(d, depth-1)
 	case json.Delim('['):
 		list := []any{}
 		for d.More() {
-			item, err := v.item(len(list)).read(d)
+			item, err := read(d, depth-1)
 			if err != nil {
-				return nil, err
+				n := len(list)
+				return nil, within(err, func(v value) value { return v.item(n) })
 			}
 			list = append(list, item)
 		}
@@ -101,6 +110,29 @@ func (v value) read(d *json.Decoder) (any, error) {
 		return list, err
 	}
 	return t, nil
+}
+
+func readObject(d *json.Decoder, depth int) (*object, error) {
+	o := &object{values: map[string]any{}}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		key, _ := name.(string) // a decoder gives nothing else here
+		_, twice := o.values[key]
+		if twice {
+			err = &repeated{}
+		} else {
+			o.names = append(o.names, key)
+			o.values[key], err = read(d, depth)
+		}
+		if err != nil {
+			return nil, within(err, func(v value) value { return v.child(key) })
+		}
+	}
+	_, err := d.Token()
+	return o, err
 }
 
 func (v value) child(name string) value {

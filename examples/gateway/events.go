@@ -19,7 +19,10 @@ import (
 	"github.com/ringback-go/ringback/dialect/tencentchat"
 )
 
-const maxEventsBody = 8 << 20
+const (
+	maxEventsBody = 8 << 20
+	maxEventFrame = 64 << 10 // an event's other keys, and white space
+)
 
 // eventIn is an event as POST /admin/events takes it.
 type eventIn struct {
@@ -118,6 +121,9 @@ func splitEvents(body []byte) ([]json.RawMessage, error) {
 
 // event reads one event and judges its address.
 func (g *gateway) event(raw json.RawMessage) (delivery.Event, error) {
+	if len(raw) > delivery.MaxData+maxEventFrame {
+		return delivery.Event{}, &eventError{http.StatusRequestEntityTooLarge, "the event is over 256 KiB"}
+	}
 	var in eventIn
 	if err := strictObject(raw, &in); err != nil {
 		return delivery.Event{}, badEvent("%v", err)

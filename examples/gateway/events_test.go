@@ -1,6 +1,9 @@
 package main_test
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +37,8 @@ func TestEventsRefused(t *testing.T) {
 		{"member twice", with(`"type":"a"`), 400, "0"},
 		{"type a number", strings.Replace(good, `"a"`, `1`, 1), 400, "type takes a string"},
 		{"no type", `{"dialect":"standard","tenant":"t1","data":1}`, 400, "type"},
+		{"nested 100,000 deep", event("t1", "a", strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)), 400, "0"},
+		{"nested in long keys", event("t1", "a", strings.Repeat(`{"`+strings.Repeat("x", 1000)+`":`, 70)+"1"+strings.Repeat("}", 70)), 400, "0"},
 		{"no data", `[` + good + `,` + good + `,{"dialect":"standard","tenant":"t1","type":"a"}]`, 400, "2"},
 		{"no tenant", `{"dialect":"standard","type":"a","data":1}`, 400, "tenant"},
 		{"unknown dialect", strings.Replace(good, `"standard"`, `"other"`, 1), 400, "dialect"},
@@ -79,13 +84,39 @@ func TestEventsRefused(t *testing.T) {
 		t.Errorf("a refused request stored something: %+v", s)
 	}
 	rc.only(t, 1)
-	r := p.call(t, "POST", "/admin/events", "text/plain", good, "Authorization", "Bearer "+adminToken)
-	if r.status != 415 {
-		t.Errorf("text/plain: %d", r.status)
+	r := p.call(t, "POST", "/admin/events", "application/x-www-form-urlencoded", `[`+good+`]`, "Authorization", "Bearer "+adminToken)
+	if r.status != 202 { // curl -d says so of whatever it sends
+		t.Errorf("JSON by another name: %d", r.status)
 	}
+	rc.wait(t, 2)
 	// Just within the limits.
 	p.publish(t, event("t1", "a", `"`+strings.Repeat("y", 256<<10-2-64)+`"`))
-	rc.wait(t, 2)
+	rc.wait(t, 3)
+}
+
+// A client that writes its whole request before it looks for an answer finds it.
+func TestTooLargeForPatientClients(t *testing.T) {
+	t.Parallel()
+	p := serve(t, memory)
+	for name, head := range map[string]string{
+		"with its length": "Content-Length: 12582912\r\n\r\n",
+		"in chunks":       "Transfer-Encoding: chunked\r\n\r\nc00000\r\n",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, err = io.WriteString(conn, "POST /admin/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+adminToken+"\r\n"+head+strings.Repeat(" ", 12<<20)+"\r\n0\r\n\r\n")
+		if err != nil {
+			t.Errorf("%s: the request was not read: %v", name, err)
+			continue
+		}
+		answer, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || !strings.Contains(answer, " 413 ") {
+			t.Errorf("%s: %q, %v", name, answer, err)
+		}
+	}
 }
 
 // A repeat of an id answers as the first time and sends nothing new.

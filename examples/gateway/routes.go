@@ -60,9 +60,12 @@ func (g *gateway) routes(codes verify.SecretChecker) (http.Handler, error) {
 		mux.Handle("/tencent/callback", peers(tencentchat.Deny)(receiver))
 	}
 	mux.HandleFunc("GET /healthz", g.health)
+	admin := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { problem(w, http.StatusNotFound, "") }))
 	if !g.cfg.adminToken.IsZero() {
-		mux.Handle("/admin/", g.authorized(g.admin()))
+		admin = g.authorized(g.admin())
 	}
+	mux.Handle("/admin", admin)
+	mux.Handle("/admin/", admin)
 	return mux, nil
 }
 
