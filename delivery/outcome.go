@@ -51,7 +51,7 @@ func (r *run) attempt(ctx context.Context, s *slot) outcome {
 	}
 
 	traced := r.trace.attemptStart(ctx, l, &sub)
-	a := r.sender.Attempt(traced, l.Delivery, sub)
+	a := r.sender.attempt(traced, l.Delivery, sub, r.trace.request)
 	o.Attempt = &a
 	switch {
 	case a.Status == 0 && ctx.Err() != nil: // cut off by the drain: nobody knows

@@ -86,7 +86,12 @@ const MaxRetryAfter = 24 * time.Hour
 // Attempt makes attempt number d.Attempts+1 of a delivery to a subscription:
 // one request, its answer read within bounds and judged by the dialect. What
 // goes wrong is in the result; a panic of the dialect is, too.
-func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscription) (a Attempt) {
+func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscription) Attempt {
+	return s.attempt(ctx, d, sub, func(context.Context, *http.Request) {})
+}
+
+// attempt calls ready with the request before it is sent.
+func (s *Sender) attempt(ctx context.Context, d Delivery, sub registry.Subscription, ready func(context.Context, *http.Request)) (a Attempt) {
 	now := s.Now
 	if now == nil {
 		now = time.Now
@@ -134,6 +139,7 @@ func (s *Sender) Attempt(ctx context.Context, d Delivery, sub registry.Subscript
 		a.fail(VerdictRetry, "tls", err.Error())
 		return a
 	}
+	ready(ctx, req)
 	resp, err := s.Client.Do(req) //nolint:bodyclose // ReadBounded closes it
 	if err != nil {
 		verdict := VerdictRetry

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -12,7 +13,7 @@ import (
 // telemetry and tests. Each may be nil. They are called in the goroutine that
 // does the work, several at a time: be quick and do not keep what is handed in,
 // nor change it. What they do, a panic included, changes nothing the engine
-// does.
+// does, but for what Request adds.
 type Trace struct {
 	// PublishStart is called as Publish begins. The values of the context it
 	// returns, not its end, are those of the publish from then on; nil adds none.
@@ -28,6 +29,10 @@ type Trace struct {
 	// AttemptStart is called before each attempt. The values of the context it
 	// returns are those of the attempt and of its request.
 	AttemptStart func(ctx context.Context, a AttemptStart) context.Context
+	// Request is called with an attempt's context and its request before that is
+	// sent, and may add to the header what carries the trace: what it does besides
+	// is the caller's fault.
+	Request func(ctx context.Context, req *http.Request)
 	// AttemptDone is called after each attempt, once it is decided and before
 	// it is durable.
 	AttemptDone func(ctx context.Context, a AttemptDone)
@@ -164,6 +169,13 @@ func (t *tracer) attemptStart(ctx context.Context, l *Lease, sub *registry.Subsc
 		defer t.recover(ctx, "AttemptStart")
 		return t.AttemptStart(ctx, AttemptStart{l, *sub})
 	}())
+}
+
+func (t *tracer) request(ctx context.Context, req *http.Request) {
+	if t.Request != nil {
+		defer t.recover(ctx, "Request")
+		t.Trace.Request(ctx, req)
+	}
 }
 
 func (t *tracer) attemptDone(ctx context.Context, l *Lease, sub *registry.Subscription, o Outcome) {

@@ -52,6 +52,7 @@ func (d *diary) trace() delivery.Trace {
 			d.add("attempt %d of %s for %s", a.Lease.Attempts+1, a.Lease.Body, a.Subscription.Tenant)
 			return context.WithValue(ctx, traceKey{}, "attempt of "+string(a.Lease.Body))
 		},
+		Request: func(ctx context.Context, req *http.Request) { req.Header.Set("Trace", ctx.Value(traceKey{}).(string)) },
 		AttemptDone: func(ctx context.Context, a delivery.AttemptDone) {
 			d.add("%v done: %d, dead %v", ctx.Value(traceKey{}), a.Outcome.Attempt.Status, a.Outcome.Result == delivery.GiveUp)
 		},
@@ -68,6 +69,7 @@ func TestTrace(t *testing.T) {
 		var carried any
 		r.answer = func(n int, req *http.Request, _ string) (*http.Response, error) {
 			carried = req.Context().Value(traceKey{})
+			want[any](t, "the request's header", req.Header.Get("Trace"), carried)
 			if n == 0 {
 				return answer(500), nil
 			}
@@ -100,6 +102,7 @@ func TestTraceChangesNothing(t *testing.T) {
 			PublishDone:  func(context.Context, delivery.PublishDone) { panic(2) },
 			LeaseDone:    func(context.Context, delivery.LeaseDone) { panic(3) },
 			AttemptStart: func(context.Context, delivery.AttemptStart) context.Context { panic(4) },
+			Request:      func(context.Context, *http.Request) { panic(8) },
 			AttemptDone:  func(context.Context, delivery.AttemptDone) { panic(5) },
 			SettleDone:   func(context.Context, delivery.SettleDone) { panic(6) },
 			Noticed:      func(context.Context, delivery.Notice) { panic(7) },

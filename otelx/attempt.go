@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -19,13 +20,30 @@ import (
 type attempt struct {
 	context.Context //nolint:containedctx // it is a context itself
 
-	span  trace.Span
-	url   string // the subscription's
-	attrs []attribute.KeyValue
+	span    trace.Span
+	url     string      // the subscription's
+	attrs   *attributes // nil until something is sent
+	carried bool        // the request has the span's traceparent
 }
+
+// attributes are collected in memory that is used again: a span copies them.
+type attributes struct{ list []attribute.KeyValue }
 
 // maxAttrs is how many attributes there are at most.
 const maxAttrs = 11
+
+var collected = sync.Pool{New: func() any { return &attributes{make([]attribute.KeyValue, 0, maxAttrs)} }}
+
+func newAttributes() *attributes {
+	c, _ := collected.Get().(*attributes)
+	return c
+}
+
+func (c *attributes) release() {
+	clear(c.list)
+	c.list = c.list[:0]
+	collected.Put(c)
+}
 
 type attemptKey struct{}
 
@@ -37,13 +55,22 @@ func (a *attempt) Value(key any) any {
 	return a.Context.Value(key)
 }
 
-// sent notes what a [Transport] sends; the first request is the attempt's.
-func (a *attempt) sent(req *http.Request) {
-	if a.attrs != nil || !a.span.IsRecording() {
+// request notes what is sent, and has it carry the span's traceparent.
+func (o *observer) request(ctx context.Context, req *http.Request) {
+	if o.untraced() {
 		return
 	}
-	_, method := methodOf(req)
-	a.attrs = server(append(make([]attribute.KeyValue, 0, maxAttrs), method), req.URL)
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok {
+		return
+	}
+	if a.attrs == nil && a.span.IsRecording() {
+		_, method := methodOf(req)
+		a.attrs = newAttributes()
+		a.attrs.list = server(append(a.attrs.list, method), req.URL)
+	}
+	o.inject(ctx, &carrier{req: req, owned: req.Header != nil})
+	a.carried = true
 }
 
 var newRoot = trace.WithNewRoot()
@@ -82,13 +109,14 @@ func (o *observer) attemptDone(ctx context.Context, d delivery.AttemptDone) {
 	if !a.span.IsRecording() {
 		return
 	}
-	attrs := a.attrs
-	if attrs == nil { // no Transport, or no request
-		attrs = make([]attribute.KeyValue, 0, maxAttrs)
+	collector := a.attrs
+	if a.attrs = nil; collector == nil { // no request was made
+		collector = newAttributes()
 		if u, err := url.Parse(a.url); err == nil { // if not, the attempt says so
-			attrs = server(attrs, u)
+			collector.list = server(collector.list, u)
 		}
 	}
+	attrs := collector.list
 	l, tried := d.Lease, d.Outcome.Attempt
 	attrs = append(attrs, semconv.MessagingMessageID(l.EventID), deliveryID.String(l.ID), subscriptionID.String(l.SubscriptionID), outcomes[d.Outcome.Result])
 	if l.Attempts > 0 {
@@ -106,6 +134,8 @@ func (o *observer) attemptDone(ctx context.Context, d delivery.AttemptDone) {
 		a.span.SetStatus(codes.Error, class)
 	}
 	a.span.SetAttributes(attrs...)
+	collector.list = attrs
+	collector.release()
 }
 
 // outcomes are the attributes for what became of a delivery.

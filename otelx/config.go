@@ -103,8 +103,8 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 // it is [propagation.TraceContext].
 //
 // [Middleware] reads the sender's span context with p, for the link, and
-// nothing else. [Transport] lets p write traceparent, and drops what else it
-// writes. An empty composite propagator turns either off.
+// nothing else. [Trace] and [Transport] let p write traceparent, and drop what
+// else it writes. An empty composite propagator turns either off.
 func WithPropagator(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) {
 		if p != nil {

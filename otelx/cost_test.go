@@ -29,7 +29,7 @@ import (
 
 // load publishes n events to 20 endpoints, each in a call of its own, and
 // returns how long it took until all were accepted over HTTP.
-func load(b *testing.B, store delivery.Store, n int, wrap func(delivery.Client) delivery.Client, trace delivery.Trace) time.Duration {
+func load(b *testing.B, store delivery.Store, n int, trace delivery.Trace) time.Duration {
 	b.Helper()
 	left, done := atomic.Int64{}, make(chan struct{})
 	left.Store(int64(n))
@@ -43,14 +43,10 @@ func load(b *testing.B, store delivery.Store, n int, wrap func(delivery.Client) 
 	defer receiver.Close()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	defer transport.CloseIdleConnections()
-	client := delivery.Client(&http.Client{Transport: transport})
-	if wrap != nil {
-		client = wrap(client)
-	}
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	engine, err := delivery.New(delivery.Config{
-		Store: store, Registry: &registry.Memory{}, Client: client, Trace: trace,
+		Store: store, Registry: &registry.Memory{}, Client: &http.Client{Transport: transport}, Trace: trace,
 		Dialects: map[string]delivery.Dialect{standardwebhooks.Name: &standardwebhooks.Dialect{}},
 		Logger:   slog.New(slog.DiscardHandler),
 	})
@@ -141,19 +137,19 @@ func BenchmarkEngine(b *testing.B) {
 			traces := sdk.NewTracerProvider(sdk.WithBatcher(exporter, sdk.WithMaxQueueSize(1<<16)))
 			unsent := sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter(), sdk.WithMaxQueueSize(1<<16)))
 			meters := metric.NewMeterProvider(metric.WithReader(metric.NewManualReader()))
-			run := func(wrap func(delivery.Client) delivery.Client, hooks delivery.Trace) float64 {
+			run := func(hooks delivery.Trace) float64 {
 				store, end := kind.open(b)
 				defer end()
-				return float64(load(b, store, n, wrap, hooks)) / n
+				return float64(load(b, store, n, hooks)) / n
 			}
 			observed := func(opts ...otelx.Option) float64 {
-				return run(func(c delivery.Client) delivery.Client { return otelx.Transport(c, opts...) }, otelx.Trace(opts...))
+				return run(otelx.Trace(opts...))
 			}
-			run(nil, delivery.Trace{}) // warms up
+			run(delivery.Trace{}) // warms up
 			figures := map[string][]float64{}
 			note := func(unit string, v float64) { figures[unit] = append(figures[unit], v) }
 			for b.Loop() {
-				bare := run(nil, delivery.Trace{})
+				bare := run(delivery.Trace{})
 				without := observed()
 				sdks := observed(otelx.WithTracerProvider(unsent), otelx.WithMeterProvider(meters))
 				with := observed(otelx.WithTracerProvider(traces), otelx.WithMeterProvider(meters))

@@ -11,7 +11,7 @@
 //
 //	engine, err := delivery.New(delivery.Config{
 //		Store: store, Registry: subscriptions, Dialects: dialects,
-//		Client: otelx.Transport(guarded),
+//		Client: guarded,
 //		Trace:  otelx.Trace(),
 //	})
 //	if err != nil {
@@ -30,7 +30,8 @@
 // It stands inside of an [http.ServeMux], as above, or directly around one:
 // with a gate between it and the mux, the mux fills in a copy of the request,
 // and the span keeps the plain method as its name. [Transport] goes around
-// the guarded client, once, before the engine or the Sender gets it.
+// the guarded client of a Sender, and of an engine whose client makes requests of
+// its own, as for a token; what [Trace] sees needs none.
 //
 // # From publish to attempt
 //
@@ -39,7 +40,7 @@
 // many days later: the producer's traceparent is kept with the deliveries. An
 // event that has a TraceParent of its own, as of the request that caused it in
 // another system, keeps that: the attempts and the producer span are linked to
-// it. With [Transport], each request carries the traceparent of its attempt.
+// it. Each request carries the traceparent of its attempt.
 //
 // # Metrics
 //

@@ -96,7 +96,7 @@ func (r *rig) make(pause time.Duration, opts ...otelx.Option) {
 	}
 	engine, err := delivery.New(delivery.Config{
 		Store: r.store, Registry: r.reg,
-		Client:   otelx.Transport(clientFunc(r.do), opts...),
+		Client:   clientFunc(r.do),
 		Dialects: map[string]delivery.Dialect{"plain": plain{pause}},
 		Trace:    otelx.Trace(opts...),
 		Logger:   slog.New(logs),

@@ -45,7 +45,7 @@ func ExampleTrace() {
 	defer store.Close()
 	engine, err := delivery.New(delivery.Config{
 		Store: store, Registry: &registry.Memory{}, Dialects: map[string]delivery.Dialect{"plain": plain{}},
-		Client: otelx.Transport(receiver.Client(), traced), // in an application: *egress.Client
+		Client: receiver.Client(), // in an application: *egress.Client
 		Trace:  otelx.Trace(traced),
 	})
 	if err != nil {

@@ -29,8 +29,9 @@ import (
 // closed or read to its end; where the body fails, error.type says so.
 //
 // The span's parent is the span of the request's context, if any. An attempt of
-// an engine that has [Trace] is a client span already: it gets the attributes of
-// the request and its traceparent goes out, and there is no second span.
+// an engine that has [Trace] is a client span already and its request carries the
+// traceparent: there is no second span, and whatever else is requested in its
+// course carries the same.
 //
 // Transport panics when client is nil.
 func Transport(client delivery.Client, opts ...Option) delivery.Client {
@@ -38,8 +39,7 @@ func Transport(client delivery.Client, opts ...Option) delivery.Client {
 		panic("otelx: Transport: the client is nil, pass the one that sends")
 	}
 	c := newConfig(opts)
-	_, plain := c.propagator.(propagation.TraceContext)
-	return &transport{config: c, client: client, tracer: c.tracer(), plain: plain}
+	return &transport{config: c, client: client, tracer: c.tracer()}
 }
 
 type transport struct {
@@ -47,7 +47,6 @@ type transport struct {
 
 	client delivery.Client
 	tracer trace.Tracer
-	plain  bool // the propagator is TraceContext, of which only traceparent is wanted
 }
 
 // TakesIdentity reports whether the client does: the request's context reaches it.
@@ -59,7 +58,9 @@ func (t *transport) TakesIdentity() bool {
 // Do implements [delivery.Client].
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	if a, ok := req.Context().Value(attemptKey{}).(*attempt); ok { // Trace has a span for it
-		a.sent(req)
+		if a.carried && len(req.Header[canonical]) > 0 {
+			return t.client.Do(req)
+		}
 		outgoing := &carrier{req: req.WithContext(req.Context())}
 		t.inject(req.Context(), outgoing)
 		return t.client.Do(outgoing.req)
@@ -102,11 +103,11 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 }
 
 // inject writes the traceparent of ctx.
-func (t *transport) inject(ctx context.Context, c *carrier) {
-	if !t.plain {
-		t.propagator.Inject(ctx, c)
+func (c *config) inject(ctx context.Context, to *carrier) {
+	if _, plain := c.propagator.(propagation.TraceContext); !plain {
+		c.propagator.Inject(ctx, to)
 	} else if field := TraceParent(ctx); field != "" {
-		c.Set(traceparent, field)
+		to.Set(traceparent, field)
 	}
 }
 

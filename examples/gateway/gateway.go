@@ -120,7 +120,6 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 	if opt.wrap != nil {
 		client = opt.wrap(client)
 	}
-	client, trace := g.observed.sending(client)
 	g.engine, err = delivery.New(delivery.Config{
 		Store:    g.store,
 		Registry: timed(capped(reg, cfg.urls), cfg.timeout),
@@ -133,7 +132,7 @@ func open(ctx context.Context, cfg *config, opt options) (_ *gateway, err error)
 		},
 		MaxInFlight: cfg.slots,
 		Notify:      g.noticed,
-		Trace:       trace,
+		Trace:       g.observed.sending(),
 		Logger:      g.log,
 	})
 	if err != nil {

@@ -134,12 +134,11 @@ func (t telemetry) logs(h slog.Handler) *slog.Logger {
 }
 
 // sending observes attempts and publishes.
-func (t telemetry) sending(client delivery.Client) (delivery.Client, delivery.Trace) {
+func (t telemetry) sending() delivery.Trace {
 	if !t.on() {
-		return client, delivery.Trace{}
+		return delivery.Trace{}
 	}
-	opts := t.options()
-	return otelx.Transport(client, opts...), otelx.Trace(opts...)
+	return otelx.Trace(t.options()...)
 }
 
 // receiving observes what is called, but for /healthz: who asks for that does so
