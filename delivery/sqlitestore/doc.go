@@ -25,4 +25,15 @@
 //
 // Not here, because it belongs to the operating system: a file on a network
 // file system. SQLite's locks do not hold there.
+//
+// # Processors
+//
+// A commit waits for the disk in a system call, and one of Go's processors waits
+// with it until the scheduler notices. Where there are few, a program does more
+// with one besides:
+//
+//	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+//
+// On two that was 7 to 12 % more deliveries a second. It is the program's to say,
+// not a library's.
 package sqlitestore

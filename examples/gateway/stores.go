@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -41,6 +44,13 @@ func (g *gateway) openStore(ctx context.Context, sealer registry.Sealer) (regist
 	return &registry.Memory{}, &memoryCodes{}, err
 }
 
+// oneProcessorMore is for the one that waits for the disk, as sqlitestore advises.
+var oneProcessorMore = sync.OnceFunc(func() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+})
+
 func (g *gateway) openSQLite(ctx context.Context, path string, sealer registry.Sealer, perLane lanes.Config) (registry.Registry, codeStore, error) {
 	s, err := sqlitestore.Open(ctx, sqlitestore.Config{Path: path, Lanes: perLane})
 	if err != nil {
@@ -48,6 +58,7 @@ func (g *gateway) openSQLite(ctx context.Context, path string, sealer registry.S
 	}
 	g.store = s
 	g.closers = append(g.closers, s.Close)
+	oneProcessorMore()
 	reg, err := sqlregistry.New(sqlregistry.Config{Writer: s.Writer(), Reader: s.Reader(), Sealer: sealer})
 	if err != nil {
 		return nil, nil, err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,7 +82,11 @@ func openRig(ctx context.Context, o order, lane lanes.Config) (_ *rig, err error
 	return r, err
 }
 
+// oneProcessorMore is for the one that waits for the disk, as sqlitestore advises.
+var oneProcessorMore = sync.OnceFunc(func() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1) })
+
 func (r *rig) openSQLite(ctx context.Context, o order, lane lanes.Config) error {
+	oneProcessorMore()
 	s, err := sqlitestore.Open(ctx, sqlitestore.Config{Path: filepath.Join(o.Dir, "load.db"), Lanes: lane})
 	if err != nil {
 		return err
