@@ -87,7 +87,8 @@ func RawBody(r *http.Request) ([]byte, bool) {
 
 // IdentityFrom returns who sent the request, as proved by [Signature] or
 // [Secret], and merged with what [AppID] found; after AppID alone it is the
-// SdkAppid, which is a claim. It is false when no such gate stands outside.
+// SdkAppid, which is a claim: its Scheme is "appid" and nothing more. It is false
+// when no such gate stands outside.
 func IdentityFrom(ctx context.Context) (verify.Identity, bool) {
 	s := stateOf(ctx)
 	if s == nil {

@@ -65,7 +65,8 @@
 // store it is "store". callback.delivery.duration goes from publish until
 // accepted, by the clock of [delivery.Config].Now. callback.reason of a dead
 // letter is failed, expired, gone, removed, disabled or failing; what dies as
-// its lane is closed, or is canceled, passes no engine and is not counted. Gauges
+// its lane is closed, or is canceled, passes no engine and is not counted. A lease
+// that found nothing is in callback.store.lease.duration alone. Gauges
 // are of [Observe], the rest of [Trace], and the last of [Middleware] and [Deny],
 // where callback.gate is the gate's type, such as Signature, and callback.reason
 // the class of the error. [Middleware] also has otelhttp's

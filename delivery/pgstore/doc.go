@@ -12,6 +12,9 @@
 //	…
 //	err = engine.Run(ctx)
 //
+// Subscriptions may stand beside it, over the same connections: a sqlregistry whose
+// Writer is stdlib.OpenDBFromPool(pool) of pgx and whose Schema is [DefaultSchema].
+//
 // # Who sends what
 //
 // Lanes are divided into 64 shards, and each shard belongs to one engine: a

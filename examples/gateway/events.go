@@ -96,10 +96,10 @@ func (g *gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 
 // describe says which event is refused and why; dialects' texts hold no secret.
 func describe(e *delivery.Error) string {
-	if e.Field == "" || e.Field == "Data" {
-		return fmt.Sprintf("event %d: %v", e.Index, e.Err)
-	}
 	rule := strings.TrimPrefix(e.Err.Error(), delivery.ErrInvalid.Error()+": ")
+	if e.Field == "" || e.Field == "Data" {
+		return fmt.Sprintf("event %d: %s", e.Index, rule)
+	}
 	return fmt.Sprintf("event %d: %s: %s", e.Index, strings.ToLower(e.Field), rule)
 }
 
