@@ -29,9 +29,8 @@ type Trace struct {
 	// AttemptStart is called before each attempt. The values of the context it
 	// returns are those of the attempt and of its request.
 	AttemptStart func(ctx context.Context, a AttemptStart) context.Context
-	// Request is called with an attempt's context and its request before that is
-	// sent, and may add to the header what carries the trace: what it does besides
-	// is the caller's fault.
+	// Request is called with an attempt's context and its request, before that is
+	// sent. It may add to the header what carries the trace, and nothing else.
 	Request func(ctx context.Context, req *http.Request)
 	// AttemptDone is called after each attempt, once it is decided and before
 	// it is durable.
