@@ -10,7 +10,8 @@
 // is synced at every commit, and what several callers want stored at the same
 // time shares one commit. A file belongs to one process at a time; a second one
 // is refused with delivery.ErrOwned, by a lock on a second file, callbacks.db.owner
-// here, which is empty and stays. After a kill, what the dead process held is
+// here, which is empty and stays; it is the same by whatever symbolic link the file is
+// named, but not by a hard link. After a kill, what the dead process held is
 // due at once.
 //
 // A delivery is written twice: its row when it is published, its outcome when
