@@ -69,8 +69,9 @@ func (o *observer) request(ctx context.Context, req *http.Request) {
 		a.attrs = newAttributes()
 		a.attrs.list = server(append(a.attrs.list, method), req.URL)
 	}
-	o.inject(ctx, &carrier{req: req, owned: req.Header != nil})
-	a.carried = true
+	header := &carrier{req: req, owned: req.Header != nil}
+	o.inject(ctx, header)
+	a.carried = header.written
 }
 
 var newRoot = trace.WithNewRoot()

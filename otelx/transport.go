@@ -176,8 +176,9 @@ const (
 // carrier lets a propagator write traceparent and nothing else. The header is
 // the caller's until something is written.
 type carrier struct {
-	req   *http.Request
-	owned bool
+	req     *http.Request
+	owned   bool
+	written bool
 }
 
 func (c *carrier) Get(key string) string { return c.req.Header.Get(key) }
@@ -196,6 +197,7 @@ func (c *carrier) Set(key, value string) {
 	}
 	delete(c.req.Header, traceparent) // as a dialect that spells in lower case leaves it
 	c.req.Header[canonical] = []string{value}
+	c.written = true
 }
 
 // tracedBody ends the span with the answer.

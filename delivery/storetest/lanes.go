@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -186,6 +187,10 @@ func lanesRateChanged(e *env) {
 	e.setLanes(delivery.LaneState{Lane: "l", PerSecond: 0.1}) // lowered
 	next(0, 9900*time.Millisecond)
 	next(1, 100*time.Millisecond)
+	e.setLanes(delivery.LaneState{Lane: "l", PerSecond: math.SmallestNonzeroFloat64}) // as good as never
+	next(0, 24*time.Hour)
+	e.setLanes(delivery.LaneState{Lane: "l", PerSecond: -1})
+	next(1, 0)
 }
 
 func lanesAsIs(e *env) {

@@ -158,6 +158,9 @@ func operateUnknown(e *env) {
 			if _, err := b.Attempts(e.ctx, id); !errors.Is(err, delivery.ErrNotFound) {
 				e.Errorf("Attempts of %q: %v, want ErrNotFound", id, err)
 			}
+			if n, known, err := b.Event(e.ctx, id); err != nil || n != 0 || known != (id == "marker") {
+				e.Errorf("Event of %q: %d, %t, %v", id, n, known, err)
+			}
 			for st, err := range b.Deliveries(e.ctx, delivery.Filter{ID: id}) {
 				if err != nil || id != "" {
 					e.Errorf("Deliveries of %q: %+v, %v", id, st, err)

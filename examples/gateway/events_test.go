@@ -65,6 +65,7 @@ func TestEventsRefused(t *testing.T) {
 		{"edna type", ednaEvent("acme", "234", "other", `{}`), 400, "type"},
 		{"unknown app", `{"dialect":"tencentchat","tenant":"1","type":"C2C.CallbackAfterSendMsg","data":{}}`, 404, "tenant"},
 
+		{"a type of 400 KiB", strings.Replace(good, `"a"`, `"`+strings.Repeat("x", 400<<10)+`"`, 1), 413, "0"},
 		{"data over 256 KiB", `[` + good + `,` + event("t1", "a", `"`+strings.Repeat("x", 256<<10)+`"`) + `]`, 413, "1"},
 		{"request over 8 MiB", `[` + good + strings.Repeat(" ", 8<<20) + `]`, 413, ""},
 	}
