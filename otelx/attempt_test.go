@@ -59,6 +59,36 @@ func TestAttemptAlone(t *testing.T) {
 	}
 }
 
+// Where Trace is not to write the traceparent and Transport is, that does so, over
+// what a dialect may have written.
+func TestTransportWritesWhereTraceDoesNot(t *testing.T) {
+	t.Parallel()
+	spans, provider := recorder()
+	hooks := otelx.Trace(otelx.WithTracerProvider(provider), otelx.WithPropagator(propagation.NewCompositeTextMapPropagator()))
+	var sent http.Header
+	client := otelx.Transport(clientFunc(func(r *http.Request) (*http.Response, error) {
+		sent = r.Header
+		return empty(r)
+	}), otelx.WithTracerProvider(provider))
+	l := &delivery.Lease{}
+	ctx := hooks.AttemptStart(t.Context(), delivery.AttemptStart{Lease: l})
+	req := request(t, ctx, http.MethodPost, "https://a.example/")
+	req.Header.Set("traceparent", senderField)
+	hooks.Request(ctx, req)
+	if got := req.Header.Get("traceparent"); got != senderField {
+		t.Errorf("Trace wrote %q", got)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	hooks.AttemptDone(ctx, delivery.AttemptDone{Lease: l, Outcome: delivery.Outcome{Attempt: &delivery.Attempt{}}})
+	if got := sent.Get("traceparent"); !strings.Contains(got, one(t, spans).SpanContext().SpanID().String()) {
+		t.Errorf("sent with %q", got)
+	}
+}
+
 // What is recorded of an attempt costs few allocations, most of them the SDK's.
 func TestAttemptAllocations(t *testing.T) { // AllocsPerRun stands no parallel tests
 	meters := otelx.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(metric.NewManualReader())))

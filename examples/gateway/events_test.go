@@ -120,6 +120,23 @@ func TestTooLargeForPatientClients(t *testing.T) {
 	}
 }
 
+// A client that waits to be told is told at once, and sends nothing.
+func TestTooLargeIsToldBefore(t *testing.T) {
+	t.Parallel()
+	p := serve(t, memory)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /admin/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+adminToken+"\r\nExpect: 100-continue\r\nContent-Length: 12582912\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(answer, " 413 ") {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
 // A repeat of an id answers as the first time and sends nothing new.
 func TestEventRepeats(t *testing.T) {
 	t.Parallel()
