@@ -55,15 +55,14 @@ type letter struct {
 
 // letters are the statements of a reader. The first columns are those of a
 // letter.
-type letters struct{ snapshot, all, lanes, cancels, diff, left, leftNames, lane, where string }
+type letters struct{ all, lanes, cancels, diff, left, leftNames, lane, where string }
 
 func (s schema) letters() letters {
 	const columns = `SELECT i.xid::text, i.id, i.shard, i.kind, i.name, i.data FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND `
 	return letters{
-		snapshot: `SELECT pg_snapshot_xmax(s)::text, ARRAY(SELECT pg_snapshot_xip(s)::text) FROM pg_current_snapshot() s`,
-		all:      s.sql(columns + `(i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
-		lanes:    s.sql(columns + `i.kind = 2 AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
-		cancels:  s.sql(`SELECT EXISTS (SELECT FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND i.kind = 4)`),
+		all:     s.sql(columns + `(i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
+		lanes:   s.sql(columns + `i.kind = 2 AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
+		cancels: s.sql(columns + `i.kind = 4 AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT least($4, 1)`),
 		// One bound, so that the index is entered there: of two it may take the
 		// lower one, and walk over all that was taken and not yet vacuumed.
 		diff: s.sql(`SELECT * FROM (

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/ringback-go/ringback/delivery"
 	"github.com/ringback-go/ringback/delivery/internal/rowcodec"
 	"github.com/ringback-go/ringback/delivery/lanes"
@@ -24,8 +22,8 @@ type reader struct {
 	store *lanes.Store
 	sql   *letters
 	log   *slog.Logger
-	xmax  string   // of the snapshot before; empty: read all that is there
-	xip   []string // running at that time
+	last  moment             // as of which all is read
+	known map[int32]struct{} // the server's processes that answered since it began
 
 	mu     sync.Mutex
 	whole  bool          // all is to be read again: some is this member's that was not
@@ -73,7 +71,7 @@ func (r *reader) own(ids []int16, come bool) {
 func (r *reader) begin() (whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	whole = r.whole || r.xmax == ""
+	whole = r.whole || r.last.xmax == ""
 	r.whole = false
 	if !r.relook.IsZero() && (whole || time.Now().After(r.relook)) {
 		r.stuck, r.relook, whole = [shards]bool{}, time.Time{}, true
@@ -115,20 +113,29 @@ func (r *reader) read(ctx context.Context) (some bool, err error) {
 		if err != nil && whole {
 			r.again()
 		}
+		if errors.Is(err, errMoved) { // at once, and all of it
+			some, err = true, nil
+		}
 	}()
-	var xmax string
-	var xip []string
-	// What commits after this snapshot is found the next time.
-	if err := r.rows.reading(ctx, r.sql.snapshot, nil, func(rs pgx.Rows) error { return rs.Scan(&xmax, &xip) }); err != nil {
+	query := r.sql.diff
+	if whole {
+		query = ""
+	}
+	// What commits after this moment is found the next time.
+	now, got, err := r.look(ctx, query, source{xid: "0"}, r.last.xmax, r.last.xip)
+	if err != nil {
 		return false, err
 	}
+	if !r.continues(now) {
+		whole = true
+	}
 	if whole {
-		some, err = r.readWhole(ctx)
+		some, err = r.readWhole(ctx, now)
 	} else {
-		some, err = r.pages(ctx, r.take, r.sql.diff, r.xmax, r.xip)
+		some, err = r.pages(ctx, now, got, r.take, r.sql.diff, r.last.xmax, r.last.xip)
 	}
 	if err == nil {
-		r.xmax, r.xip = xmax, xip
+		r.last = now
 	}
 	return some, err
 }
@@ -139,14 +146,13 @@ var errKills = errors.New("pgstore: a letter kills")
 
 // readWhole reads all that lies there. How lanes are served comes first, since
 // there may be much else; unless some of that is to be dead.
-func (r *reader) readWhole(ctx context.Context) (some bool, err error) {
-	var cancels bool
-	err = r.rows.reading(ctx, r.sql.cancels, []any{r.pass.mine}, func(rs pgx.Rows) error { return rs.Scan(&cancels) })
+func (r *reader) readWhole(ctx context.Context, now moment) (some bool, err error) {
+	cancels, err := r.page(ctx, now, r.sql.cancels, source{xid: "0"})
 	if err != nil {
 		return false, err
 	}
-	if !cancels {
-		_, err = r.pages(ctx, func(_ context.Context, got []letter) error {
+	if len(cancels) == 0 {
+		_, err = r.allPages(ctx, now, func(_ context.Context, got []letter) error {
 			for _, l := range got {
 				if st, err := readLaneState(l.data); err != nil || st.Mode == delivery.LaneClosed {
 					return errors.Join(errKills, err)
@@ -156,45 +162,19 @@ func (r *reader) readWhole(ctx context.Context) (some bool, err error) {
 		}, r.sql.lanes)
 	}
 	switch {
-	case cancels, errors.Is(err, errKills):
+	case len(cancels) > 0, errors.Is(err, errKills):
 	case err != nil:
 		return false, err
 	default:
-		if _, err := r.pages(ctx, r.take, r.sql.lanes); err != nil {
+		if _, err := r.allPages(ctx, now, r.take, r.sql.lanes); err != nil {
 			return false, err
 		}
 		r.knowsLanes()
 	}
-	if some, err = r.pages(ctx, r.take, r.sql.all); err == nil {
+	if some, err = r.allPages(ctx, now, r.take, r.sql.all); err == nil {
 		r.knowsLanes()
 	}
 	return some, err
-}
-
-// pages has what a query finds taken, page by page.
-func (r *reader) pages(ctx context.Context, take func(context.Context, []letter) error, query string, more ...any) (some bool, err error) {
-	after := source{xid: "0"}
-	for {
-		var got []letter
-		args := append([]any{r.pass.mine, after.xid, after.id, page}, more...)
-		err := r.rows.reading(ctx, query, args, func(rs pgx.Rows) error {
-			var l letter
-			err := rs.Scan(&l.xid, &l.id, &l.shard, &l.kind, &l.name, &l.data)
-			got = append(got, l)
-			return err
-		})
-		if err == nil {
-			err = take(ctx, got)
-		}
-		if err != nil {
-			return some, err
-		}
-		some = some || len(got) > 0
-		if len(got) < page {
-			return some, nil
-		}
-		after = got[len(got)-1].source
-	}
 }
 
 // take does what letters say, in their order; deliveries that stand together in

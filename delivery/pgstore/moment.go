@@ -1,0 +1,104 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// moment is what could be seen of a server's transactions, by their numbers.
+// After a failover, or when the server recovered from a crash, the same numbers
+// are given to others: a moment is of use while the server goes on that it is of.
+type moment struct {
+	server  time.Time // when it was started
+	process int32     // its process that answered; none survives a crash
+	xmax    string    // this one and later ones had not ended
+	xip     []string  // nor had these
+}
+
+const selectMoment = `SELECT pg_postmaster_start_time(), pg_backend_pid(), pg_snapshot_xmax(s)::text, ARRAY(SELECT pg_snapshot_xip(s)::text) FROM pg_current_snapshot() s`
+
+// errMoved says that a page came from elsewhere than the one before.
+var errMoved = errors.New("pgstore: the server is another, or was started again")
+
+// mostKnown bounds what is kept of a server's processes; one that was forgotten
+// costs a reading of all letters.
+const mostKnown = 1000
+
+// continues reports whether a moment is of the server of the last one, which has
+// not recovered since: a process answered that did so before. If not, moments to
+// come will be compared with this one.
+func (r *reader) continues(now moment) bool {
+	same := now.server.Equal(r.last.server)
+	_, known := r.known[now.process]
+	if same && known {
+		return true
+	}
+	if !same || len(r.known) >= mostKnown {
+		r.known = map[int32]struct{}{}
+	}
+	r.known[now.process] = struct{}{}
+	r.last = moment{server: now.server}
+	return false
+}
+
+// look reads a page of letters, if a query for them is given, and what could be
+// seen right before.
+func (r *reader) look(ctx context.Context, query string, after source, more ...any) (now moment, got []letter, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.rows.timeout)
+	defer cancel()
+	b := &pgx.Batch{}
+	b.Queue(r.rows.sql.settings)
+	b.Queue(selectMoment).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&now.server, &now.process, &now.xmax, &now.xip)
+	})
+	if query != "" {
+		args := append([]any{r.pass.mine, after.xid, after.id, page}, more...)
+		b.Queue(query, args...).Query(func(rs pgx.Rows) error {
+			var l letter
+			_, err := pgx.ForEachRow(rs, []any{&l.xid, &l.id, &l.shard, &l.kind, &l.name, &l.data}, func() error {
+				got = append(got, l)
+				return nil
+			})
+			return err
+		})
+	}
+	err = r.rows.pool.SendBatch(ctx, b).Close()
+	return now, got, err
+}
+
+// allPages has what a query finds taken, page by page.
+func (r *reader) allPages(ctx context.Context, of moment, take func(context.Context, []letter) error, query string) (some bool, err error) {
+	got, err := r.page(ctx, of, query, source{xid: "0"})
+	if err != nil {
+		return false, err
+	}
+	return r.pages(ctx, of, got, take, query)
+}
+
+// pages has a page taken, and those after it.
+func (r *reader) pages(ctx context.Context, of moment, got []letter, take func(context.Context, []letter) error, query string, more ...any) (some bool, err error) {
+	for {
+		if err := take(ctx, got); err != nil {
+			return some, err
+		}
+		some = some || len(got) > 0
+		if len(got) < page {
+			return some, nil
+		}
+		if got, err = r.page(ctx, of, query, got[len(got)-1].source, more...); err != nil {
+			return some, err
+		}
+	}
+}
+
+// page reads a page that belongs to a moment.
+func (r *reader) page(ctx context.Context, of moment, query string, after source, more ...any) ([]letter, error) {
+	now, got, err := r.look(ctx, query, after, more...)
+	if err == nil && (!now.server.Equal(of.server) || !r.continues(now)) {
+		err = errMoved
+	}
+	return got, err
+}
