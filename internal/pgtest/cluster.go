@@ -20,6 +20,9 @@ type Options struct {
 	// Settings are added to the server's configuration, over those of this
 	// package; the port, the folders and the addresses are not for changing.
 	Settings map[string]string
+	// BadDisk lets [Cluster.FillDisk] and [Cluster.FailSync] spoil the disk. It
+	// needs a C compiler.
+	BadDisk bool
 }
 
 // settings are the same for every server.
@@ -138,6 +141,7 @@ type cluster struct {
 	lock     *os.File // while the folder is in use
 	port     int
 	password string
+	env      []string // more than the process's own
 	process  *process // nil while it does not run
 }
 
@@ -146,7 +150,13 @@ func create(o Options) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.initialize(o); err != nil {
+	if o.BadDisk {
+		err = c.spoil()
+	}
+	if err == nil {
+		err = c.initialize(o)
+	}
+	if err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
 	return c, nil

@@ -101,6 +101,7 @@ func (c *cluster) command(ctx context.Context, name string, args ...string) *exe
 	cmd.Dir = c.dir                                                      // the user may not be allowed to stand where this process does
 	// PGDATA, PGHOST and the like are not for this server.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
+	cmd.Env = append(cmd.Env, c.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: immediate} // not for the terminal's ^C, but for our end
 	if c.user != nil {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: c.user.uid, Gid: c.user.gid}

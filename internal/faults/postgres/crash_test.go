@@ -78,8 +78,8 @@ func TestB15ImmediateRestart(t *testing.T) {
 	s.judge(t, cost{faults: 2 * restarts})
 }
 
-// A server whose log cannot be synced panics and recovers; what it had
-// acknowledged is there. Here it is killed like that.
+// A server that is killed, and stays away until the engines' rights have ended:
+// what it had acknowledged is there.
 func TestB26ServerKilled(t *testing.T) {
 	t.Parallel()
 	c := pgtest.Start(t, pgtest.Options{})
