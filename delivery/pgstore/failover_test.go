@@ -125,6 +125,23 @@ func TestLettersAfterABackendCrashed(t *testing.T) {
 	}
 }
 
+// TestLettersWithoutLastingConnections: where a pooler closes what was used once,
+// whoever reads never meets a process of the server again, and takes letters all
+// the same.
+func TestLettersWithoutLastingConnections(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pgtest.New(t).Database(t), lanes.Config{})
+	s.cfg.Expiry = 10 * time.Second
+	s.once = true
+	a := s.launch()
+	s.shared(20*time.Second, 64, a)
+	s.idle = true
+	out := s.launch()
+	for _, id := range []string{"first", "second", "third"} {
+		s.arrives(id, out, a)
+	}
+}
+
 // crash ends a backend as the system does that runs out of memory: the server
 // ends all others, and recovers.
 func (s *site) crash() {

@@ -21,7 +21,7 @@ type moment struct {
 const selectMoment = `SELECT pg_postmaster_start_time(), pg_backend_pid(), pg_snapshot_xmax(s)::text, ARRAY(SELECT pg_snapshot_xip(s)::text) FROM pg_current_snapshot() s`
 
 // errMoved says that a page came from elsewhere than the one before.
-var errMoved = errors.New("pgstore: the server is another, or was started again")
+var errMoved = errors.New("pgstore: the server is another one")
 
 // mostKnown bounds what is kept of a server's processes; one that was forgotten
 // costs a reading of all letters.
@@ -97,7 +97,7 @@ func (r *reader) pages(ctx context.Context, of moment, got []letter, take func(c
 // page reads a page that belongs to a moment.
 func (r *reader) page(ctx context.Context, of moment, query string, after source, more ...any) ([]letter, error) {
 	now, got, err := r.look(ctx, query, after, more...)
-	if err == nil && (!now.server.Equal(of.server) || !r.continues(now)) {
+	if err == nil && !now.server.Equal(of.server) { // one that recovered meanwhile is noticed at the next reading
 		err = errMoved
 	}
 	return got, err

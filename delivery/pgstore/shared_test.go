@@ -25,6 +25,7 @@ type site struct {
 	schema string
 	cfg    pgstore.Config // of the processes to come
 	idle   bool           // they do not Run
+	once   bool           // each of their connections is used once
 	tracer pgx.QueryTracer
 }
 
@@ -61,6 +62,9 @@ func (s *site) launch() *engine {
 			return false, errCrashed
 		}
 		return true, nil
+	}
+	if s.once {
+		cfg.AfterRelease = func(*pgx.Conn) bool { return false }
 	}
 	if e.pool, err = pgxpool.NewWithConfig(context.Background(), cfg); err != nil {
 		s.Fatal(err)
