@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,13 +24,14 @@ const selectMoment = `SELECT pg_postmaster_start_time(), pg_backend_pid(), pg_sn
 // errMoved says that a page came from elsewhere than the one before.
 var errMoved = errors.New("pgstore: the server is another one")
 
-// mostKnown bounds what is kept of a server's processes; one that was forgotten
-// costs a reading of all letters.
+// mostKnown bounds what is kept of a server's processes.
 const mostKnown = 1000
 
 // continues reports whether a moment is of the server of the last one, which has
-// not recovered since: a process answered that did so before. If not, moments to
-// come will be compared with this one.
+// not recovered since: a process answered that did so before. If not, the last
+// moment becomes one that holds all the same: on the same server numbers are given
+// again only after those of letters that were seen, which are on disk; of another
+// server nothing is known.
 func (r *reader) continues(now moment) bool {
 	same := now.server.Equal(r.last.server)
 	_, known := r.known[now.process]
@@ -40,6 +42,13 @@ func (r *reader) continues(now moment) bool {
 		r.known = map[int32]struct{}{}
 	}
 	r.known[now.process] = struct{}{}
+	if xmax, err := strconv.ParseUint(r.last.xmax, 10, 64); same && err == nil && r.seen > 0 {
+		r.last.xmax = strconv.FormatUint(min(xmax, r.seen+1), 10)
+		return false
+	}
+	if !same {
+		r.seen = 0
+	}
 	r.last = moment{server: now.server}
 	return false
 }
@@ -81,6 +90,11 @@ func (r *reader) allPages(ctx context.Context, of moment, take func(context.Cont
 // pages has a page taken, and those after it.
 func (r *reader) pages(ctx context.Context, of moment, got []letter, take func(context.Context, []letter) error, query string, more ...any) (some bool, err error) {
 	for {
+		if len(got) > 0 { // in the order of their numbers
+			if xid, err := strconv.ParseUint(got[len(got)-1].xid, 10, 64); err == nil {
+				r.seen = max(r.seen, xid)
+			}
+		}
 		if err := take(ctx, got); err != nil {
 			return some, err
 		}

@@ -24,6 +24,7 @@ type reader struct {
 	log   *slog.Logger
 	last  moment             // as of which all is read
 	known map[int32]struct{} // the server's processes that answered since it began
+	seen  uint64             // the largest number of a letter of the server: it is on disk
 
 	mu     sync.Mutex
 	whole  bool          // all is to be read again: some is this member's that was not
@@ -126,8 +127,17 @@ func (r *reader) read(ctx context.Context) (some bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !r.continues(now) {
+	switch {
+	case r.continues(now):
+	case whole || r.last.xmax == "":
 		whole = true
+	default: // from a lower number than before
+		if now, got, err = r.look(ctx, r.sql.diff, source{xid: "0"}, r.last.xmax, r.last.xip); err != nil {
+			return false, err
+		}
+		if !now.server.Equal(r.last.server) {
+			return false, errMoved
+		}
 	}
 	if whole {
 		some, err = r.readWhole(ctx, now)
