@@ -10,8 +10,8 @@ import (
 	"github.com/ringback-go/ringback/internal/sqlitewait"
 )
 
-// ErrSchema says that the tables are of a newer version of this package, which
-// this one cannot work with, or not as this package leaves them.
+// ErrSchema says that the tables are not there, or of a newer version of this
+// package, which this one cannot work with, or not as this package leaves them.
 var ErrSchema = errors.New("sqlregistry: schema version is not known")
 
 // Migrate makes or brings up to date the tables subscription,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ringback-go/ringback/registry"
@@ -318,5 +319,21 @@ func wrap(doing string, err error) error {
 	if _, ok := errors.AsType[*registry.Error](err); ok {
 		return err
 	}
+	if tableless(err) && !errors.Is(err, ErrSchema) {
+		return fmt.Errorf("%w: %s: the tables are not there, call Migrate first: %w", ErrSchema, doing, err)
+	}
 	return fmt.Errorf("sqlregistry: %s: %w", doing, err)
+}
+
+// tableless reports whether the database misses a table. SQLite has no code for
+// that, and its drivers no type in common.
+func tableless(err error) bool {
+	const undefinedTable = "42P01"
+	if pg, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err); ok {
+		return pg.SQLState() == undefinedTable
+	}
+	return strings.Contains(err.Error(), "no such table: ")
 }
