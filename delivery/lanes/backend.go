@@ -88,6 +88,12 @@ type Batch struct {
 	Settle []*Settle
 	// Spill are rows that are to be indexed from now on.
 	Spill []*Row
+	// Home are rows that were appended as a guest, and are to be indexed from now
+	// on: their lanes' hosts do with them what is left to do, unless they were
+	// settled there meanwhile. Notes tell these hosts; each is to reach
+	// [Store.Heed] once.
+	Home  []*Row
+	Notes []Note
 	Lanes []LaneRow
 	Kill  []*Kill
 	Edit  []*Edit
@@ -107,6 +113,11 @@ type Append struct {
 	// where that one finds it, and has no Seq. A [Partial] may set it, too, for a
 	// row with a key, where rows that were left for this owner come before it.
 	Elsewhere bool
+	// Guest says that another owner serves the lane, as of whose guest this Store
+	// will attempt the row. It is not indexed until it is in Home, is settled
+	// otherwise than with Done or GiveUp, or this Store is dead: then the host is
+	// told.
+	Guest bool
 	// Source is what came with a row that is folded: what it was folded from
 	// ends with the batch, also where it is a Duplicate.
 	Source any
@@ -123,7 +134,10 @@ type Settle struct {
 	Row
 	// Indexed says whether the row is indexed.
 	Indexed bool
-	Result  delivery.Result
+	// Guest says that another owner serves the lane: if the row stays it is that
+	// one's, unless it was settled there meanwhile.
+	Guest  bool
+	Result delivery.Result
 	// NewDue, NewAttempts and NewTries are what a row that stays has from now on.
 	NewDue                int64
 	NewAttempts, NewTries int
@@ -186,6 +200,9 @@ type Edit struct {
 	Hidden           bool
 	// Next is the row that a canceled one had hidden, if any.
 	Next *Row
+	// Away says that a guest has it. It was canceled all the same, but not made
+	// due.
+	Away bool
 }
 
 // A Want asks for rows of a lane: its first tries or its retries.
@@ -209,6 +226,8 @@ type Found struct {
 type Loaded struct {
 	Heads []Head
 	Lanes []LaneRow
+	// Lent are the attempts at a time that lanes' guests have.
+	Lent map[string]int
 	// NextSeq is greater than every Seq given so far.
 	NextSeq int64
 	// Now is the latest Now of any Batch so far, as far as it is known: the

@@ -140,7 +140,7 @@ func (s *Store) runOnce(ctx context.Context, ops []operation, sole bool) error {
 		spilled, washed = s.stragglers(b), s.wash(b)
 	}
 	s.appending = s.appending || len(b.Append) > 0
-	empty := len(b.Append)+len(b.Settle)+len(b.Spill)+len(b.Lanes)+len(b.Kill)+len(b.Edit) == 0
+	empty := len(b.Append)+len(b.Settle)+len(b.Spill)+len(b.Home)+len(b.Notes)+len(b.Lanes)+len(b.Kill)+len(b.Edit) == 0
 	s.mu.Unlock()
 
 	var err error
@@ -217,10 +217,19 @@ func (s *Store) low() int64 {
 	if len(s.young) > 1024 && len(s.young) > 4*len(s.rows) { // behind a slow one: let go of those that are gone
 		s.young = slices.DeleteFunc(s.young, func(r *row) bool { return r.state == gone || r.indexed })
 	}
-	if len(s.young) > 0 {
-		return s.young[0].Seq
+	// Its host would attempt an indexed row of a guest's at once: it stays young.
+	for len(s.young) > 0 && s.young[0].guest && s.nextSeq-s.young[0].Seq > s.cfg.Straggle {
+		s.lagging, s.young = append(s.lagging, s.young[0]), s.young[1:]
 	}
-	return s.nextSeq
+	s.lagging = slices.DeleteFunc(s.lagging, func(r *row) bool { return r.state == gone || r.indexed })
+	low := s.nextSeq
+	if len(s.young) > 0 {
+		low = s.young[0].Seq
+	}
+	if len(s.lagging) > 0 {
+		low = min(low, s.lagging[0].Seq)
+	}
+	return low
 }
 
 // stragglers has rows indexed that so many younger ones have passed that a
@@ -231,7 +240,7 @@ func (s *Store) stragglers(b *Batch) []*row {
 		if s.nextSeq-r.Seq <= s.cfg.Straggle || len(spilled) == 500 || r.state == settling {
 			break
 		}
-		if r.state != gone && !r.indexed {
+		if r.state != gone && !r.indexed && !r.guest {
 			spilled = append(spilled, r)
 			b.Spill = append(b.Spill, r.spilled())
 		}

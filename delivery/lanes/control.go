@@ -237,6 +237,7 @@ type killOp struct {
 	name  string
 	kill  *Kill
 	taken []*Settle
+	next  [2]int64 // what lane.next was
 
 	elsewhere bool
 }
@@ -251,6 +252,7 @@ func (o *killOp) build(s *Store, b *Batch) {
 		return // opened again meanwhile
 	}
 	o.taken = s.giveUpWaiting(b, l)
+	o.next, l.next = l.next, [2]int64{never, never} // what is left there from now on shows here
 	o.kill = &Kill{Lane: o.name, Reason: l.reason, Limit: killRows, Except: map[int64]bool{}}
 	if s.backend.HoldsAll() { // nothing would read what a step leaves
 		o.kill.Limit = math.MaxInt
@@ -285,12 +287,19 @@ func (o *killOp) apply(s *Store, b *Batch) {
 			l.barrier.add(seq)
 		}
 	}
-	if o.kill.Killed < killRows {
-		l.next = [2]int64{never, never}
-	} else if !s.backend.HoldsAll() { // should it be opened now, what is left is read
+	if o.kill.Killed == killRows && !s.backend.HoldsAll() { // should it be opened now, what is left is read
 		l.next = [2]int64{min(l.next[0], b.Now), min(l.next[1], b.Now)}
 	}
 	s.place(l, b.Now)
 }
 
-func (o *killOp) revert(s *Store, _ *Batch) { s.keepWaiting(o.taken) }
+func (o *killOp) revert(s *Store, b *Batch) {
+	s.keepWaiting(o.taken)
+	if o.kill != nil {
+		l := s.lane(o.name)
+		for class, due := range o.next {
+			s.leaveToBackend(l, class, due)
+		}
+		s.place(l, b.Now)
+	}
+}

@@ -39,6 +39,16 @@
 // Then wrap the Store, add delivery.Browser from the same rows, and run
 // storetest.Run and storetest.Benchmark.
 //
+// # Several stores
+//
+// A [Partial] backend is shared: each Store serves the lanes that it owns, takes
+// over and gives up lanes with [Store.Gain] and [Store.Leave], and folds in what
+// others left for it. A Store that publishes much for a lane of another may be a
+// guest of it: who serves the lane, the host, lends it attempts at a time
+// ([Store.Lend], [Store.Lent]), and it attempts first tries without a key itself
+// from [Store.Visit] until [Store.Depart]. All else is the host's, who hears of it
+// by a [Note].
+//
 // # Guarantees
 //
 // Whatever the backend answers within its contract, nothing that was accepted

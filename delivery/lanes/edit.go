@@ -134,6 +134,9 @@ func (o *editOp) changed(s *Store, e *edited, now int64) {
 	edit := &e.edit
 	s.nextSeq = max(s.nextSeq, edit.Row.Seq+1)
 	l := s.lane(edit.Row.Delivery.LaneName())
+	if edit.Away && !edit.Cancel {
+		return
+	}
 	if e.removed != nil {
 		s.forget(e.removed)
 	} else if r := s.rows[edit.Row.Seq]; r != nil && r.bare > 0 {

@@ -90,7 +90,13 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 			continue
 		}
 		b.Append = append(b.Append, a)
-		if a.Elsewhere = away; away || d.SubscriptionID == "" {
+		if away {
+			if it.lane = s.asGuest(&a.Row, now); it.lane != nil {
+				a.Guest = true
+				it.reserve(s, 1)
+			}
+		}
+		if a.Elsewhere = away && !a.Guest; away || d.SubscriptionID == "" {
 			continue
 		}
 		it.lane = s.lane(d.LaneName())
@@ -189,7 +195,7 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 		if it.bare {
 			r = l.strip(a.Row) // the rest is let go of
 		} else {
-			*r = row{Row: a.Row, lane: l, indexed: a.Index || a.Delivery.Key != "", ahead: a.ahead()}
+			*r = row{Row: a.Row, lane: l, indexed: a.Index || a.Delivery.Key != "", ahead: a.ahead(), guest: a.Guest}
 		}
 		if r.ahead {
 			l.barrier.add(r.Seq)

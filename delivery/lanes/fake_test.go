@@ -24,6 +24,9 @@ type fakeRow struct {
 	how              string       // what settled it
 	stored, ended    *lanes.Batch // what stored and what settled it
 	since, known     time.Time    // when these commits returned
+	guest            *partner     // has it in memory alone, as a guest or since it was one
+	homed            time.Time    // when a guest left it to its lane's owner
+	astray           bool         // came back while a guest had it that it was taken from
 }
 
 // fake is a Backend that is as awkward as the contract allows: reads are old,
@@ -71,7 +74,7 @@ func apart(a, b *lanes.Batch) bool {
 	plain := func(x *lanes.Batch) bool {
 		keyed := slices.ContainsFunc(x.Append, func(a *lanes.Append) bool { return a.Delivery.Key != "" }) ||
 			slices.ContainsFunc(x.Settle, func(st *lanes.Settle) bool { return st.Delivery.Key != "" })
-		return !keyed && len(x.Spill)+len(x.Lanes)+len(x.Kill)+len(x.Edit) == 0
+		return !keyed && len(x.Spill)+len(x.Home)+len(x.Lanes)+len(x.Kill)+len(x.Edit) == 0
 	}
 	if len(a.Append) == 0 {
 		a, b = b, a

@@ -19,8 +19,16 @@ type health struct {
 
 // observe takes note of how a lease ended.
 func (s *Store) observe(l *lane, out *delivery.Outcome, now int64) {
+	if l.visit > 0 {
+		s.seeAsGuest(l, out.Sign())
+		return
+	}
+	s.see(l, out.Sign(), now)
+}
+
+// see takes note of what an attempt told of an endpoint.
+func (s *Store) see(l *lane, sign delivery.Sign, now int64) {
 	was := l.health
-	sign := out.Sign()
 	switch sign {
 	case delivery.SignWell:
 		l.failures, l.failing, l.warned = 0, 0, false
@@ -92,6 +100,9 @@ func (l *lane) report(now int64) delivery.Health {
 // limit is how many attempts the lane's endpoint may have under way when it is
 // well.
 func (l *lane) limit(defaultCap int) int {
+	if l.visit > 0 {
+		return l.visit
+	}
 	if l.cap > 0 {
 		return l.cap
 	}

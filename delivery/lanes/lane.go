@@ -31,6 +31,7 @@ type row struct {
 	indexed bool // the backend can find it
 	ahead   bool // goes ahead and was never attempted
 	cancel  bool // an operator gave it up while it was leased
+	guest   bool // another store serves its lane
 	early   bool // read while a commit was under way that may have stored it
 
 	bare int // not 0: memory has no room for its delivery, which takes so many bytes
@@ -78,6 +79,11 @@ type lane struct {
 	plate    *delivery.Delivery // of its bare rows: it names the lane and nothing else
 	away     bool               // on its way to another owner: nothing starts
 
+	lent  int  // attempts at a time that guests have
+	visit int  // attempts at a time that it has here, as a guest; 0: it is none
+	most  int  // of those, since the last look
+	well  bool // one of them went well
+
 	health
 
 	wakeAt    int64 // place in the timer heap, never: not in it
@@ -111,14 +117,14 @@ func (l *lane) row() LaneRow {
 
 // plain reports whether nothing would be lost by forgetting the lane.
 func (l *lane) plain() bool {
-	return l.rows == 0 && len(l.barrier) == 0 &&
+	return l.rows == 0 && len(l.barrier) == 0 && l.lent+l.visit == 0 &&
 		l.next[fresh] == never && l.next[retries] == never &&
 		!l.inRing[fresh] && !l.inRing[retries] && !l.thirsty && l.row().IsDefault()
 }
 
 // open reports whether the lane may start an attempt now, the queue aside.
 func (l *lane) open(now int64, defaultCap int) bool {
-	limit := l.limit(defaultCap)
+	limit := l.limit(defaultCap) - l.lent
 	if l.throttle > 0 {
 		limit = min(limit, l.throttle)
 	}

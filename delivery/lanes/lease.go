@@ -86,9 +86,8 @@ func (s *Store) reap(now int64) {
 		default:
 			r.token = 0
 			r.lane.inFlight--
-			if r.cancel || r.lane.mode == delivery.LaneClosed {
-				r.state = settling // not to be tried again
-				s.orphans = append(s.orphans, r)
+			if r.cancel || r.lane.mode == delivery.LaneClosed || r.stranded() {
+				s.orphan(r) // not to be tried again
 			} else {
 				s.enqueue(r)
 			}
@@ -142,6 +141,7 @@ func (s *Store) begin(r *row, now, expires int64) {
 	s.reapBy(expires)
 	l := r.lane
 	l.inFlight++
+	l.most = max(l.most, l.inFlight)
 	if l.rate > 0 {
 		l.started = now
 	}

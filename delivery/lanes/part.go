@@ -192,6 +192,7 @@ func (s *Store) handOver(ctx context.Context, p Part) error {
 		if p.Has(name) {
 			s.timers.set(l, never)
 			delete(s.lanes, name)
+			delete(s.visited, name) // begun before it had left: it begins again
 		}
 	}
 	return nil

@@ -2,9 +2,7 @@ package lanes_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,16 +16,19 @@ import (
 // none, and what is not its owner's to store is left in an inbox.
 type common struct {
 	*fake
+	guesthouse
+
 	names  []string
 	owners map[string]*partner // of lanes
 	inbox  []*letter
 
-	fetching bool
+	parallel, fetching bool
 }
 
-// letter is a row that waits for its lane's owner.
+// letter is a row that waits for its lane's owner, or a note.
 type letter struct {
 	row  lanes.Row
+	note *lanes.Note
 	from time.Time // when it was left
 }
 
@@ -40,9 +41,22 @@ type partner struct {
 	low        int64
 	dead       atomic.Bool // its rows are another's: all it commits is refused
 	open       map[*lanes.Batch]func()
-	committing atomic.Int32
+	committing []*lanes.Batch
 	refilling  atomic.Bool
+	moves      atomic.Int64 // rises when it gains or gives up lanes
+	looking    chan struct{}
+	promised   map[visitor]int
+	killing    func() // called when rows were killed
 }
+
+// twofoldPartner and fetchingTwofoldPartner are given two batches at a time.
+type (
+	twofoldPartner         struct{ *partner }
+	fetchingTwofoldPartner struct{ fetchingPartner }
+)
+
+func (twofoldPartner) Parallel()         {}
+func (fetchingTwofoldPartner) Parallel() {}
 
 func (p *partner) HoldsAll() bool { return false }
 
@@ -101,15 +115,21 @@ func (p fetchingPartner) Fetch(_ context.Context, seqs []int64) ([]*delivery.Del
 
 // Commit is refused, fails, is unknown or slow, as it happens.
 func (p *partner) Commit(_ context.Context, b *lanes.Batch) error {
-	if p.committing.Add(1) > 1 {
-		p.mu.Lock()
+	p.mu.Lock()
+	if len(p.committing) > 0 && (!p.parallel || len(p.committing) > 1 || !apart(p.committing[0], b)) {
 		p.blame("two commits at once")
-		p.mu.Unlock()
 	}
-	defer p.committing.Add(-1)
+	p.committing = append(p.committing, b)
+	p.mu.Unlock()
 	p.pause()
 	err := p.decide(b)
+	if p.killing != nil && len(b.Kill) > 0 {
+		p.killing()
+	}
 	p.pause()
+	p.mu.Lock()
+	p.committing = slices.DeleteFunc(p.committing, func(x *lanes.Batch) bool { return x == b })
+	p.mu.Unlock()
 	if err == nil {
 		p.returned(b)
 	}
@@ -121,8 +141,10 @@ func (p *partner) decide(b *lanes.Batch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	again := p.open[b]
-	if len(p.open) > 0 && again == nil {
-		p.blame("another batch was committed while one was undecided")
+	for other := range p.open {
+		if other != b && (!p.parallel || !apart(other, b)) {
+			p.blame("another batch was committed while one was undecided")
+		}
 	}
 	errUnknown := fmt.Errorf("fake: %w", delivery.ErrUnknown)
 	switch {
@@ -157,16 +179,27 @@ func (p *partner) apply(b *lanes.Batch) {
 			p.blame("%s: %s of lane %s, which is not its own", p.name, what, lane)
 		}
 	}
+	p.applying = b
 	for _, a := range b.Append {
 		p.take(a, mine)
 	}
 	for _, st := range b.Settle {
+		if st.Guest {
+			p.settleAsGuest(st)
+			continue
+		}
 		mine(st.Delivery.LaneName(), "settle")
-		p.settle(st)
+		p.settleAsHost(st)
 	}
 	for _, r := range b.Spill {
 		mine(r.Delivery.LaneName(), "spill")
-		p.rows[r.Seq].indexed = true
+		p.rows[r.Seq].indexed, p.rows[r.Seq].guest = true, nil
+	}
+	for _, r := range b.Home {
+		p.home(r)
+	}
+	for _, n := range b.Notes {
+		p.post(n)
 	}
 	for _, l := range b.Lanes {
 		mine(l.Lane, "state")
@@ -181,16 +214,17 @@ func (p *partner) apply(b *lanes.Batch) {
 	for _, e := range b.Edit {
 		p.edit(e, b.Now)
 	}
-	if b.Low < p.low {
+	if b.Low < p.low && !p.parallel {
 		p.blame("%s: Low fell from %d to %d", p.name, p.low, b.Low)
 	}
-	p.low = b.Low
+	p.low = max(p.low, b.Low)
 	p.checkLow()
 }
 
+// checkLow looks at the rows that only this partner has.
 func (p *partner) checkLow() {
 	for _, r := range p.rows {
-		if r.Seq < p.low && !r.settled && !r.indexed && p.owners[r.Delivery.LaneName()] == p {
+		if r.Seq < p.low && !r.settled && !r.indexed && (r.guest == p || r.guest == nil && p.owners[r.Delivery.LaneName()] == p) {
 			p.blame("%s: Low is %d and row %d of its lane %s neither settled nor indexed", p.name, p.low, r.Seq, r.Delivery.LaneName())
 		}
 	}
@@ -200,11 +234,14 @@ func (p *partner) take(a *lanes.Append, mine func(lane, what string)) {
 	l, folded := a.Source.(*letter)
 	if !a.Elsewhere && !folded && a.Delivery.Key != "" && a.Dead == "" &&
 		slices.ContainsFunc(p.inbox, func(l *letter) bool {
-			return l.row.Delivery.Key == a.Delivery.Key && l.row.Delivery.LaneName() == a.Delivery.LaneName()
+			return l.note == nil && l.row.Delivery.Key == a.Delivery.Key && l.row.Delivery.LaneName() == a.Delivery.LaneName()
 		}) {
 		a.Elsewhere = true
 	}
 	switch {
+	case a.Guest:
+		p.takeAsGuest(a)
+		return
 	case a.Elsewhere && folded:
 		p.blame("%s was taken from the inbox and left there again", a.Delivery.ID)
 	case a.Elsewhere:
@@ -227,7 +264,7 @@ func (p *partner) returned(b *lanes.Batch) {
 		}
 	}
 	for _, r := range p.rows {
-		if r.settled && r.known.IsZero() && p.owners[r.Delivery.LaneName()] == p {
+		if r.settled && r.known.IsZero() && (p.owners[r.Delivery.LaneName()] == p || r.ended == b) {
 			r.known = time.Now()
 		}
 	}
@@ -235,6 +272,8 @@ func (p *partner) returned(b *lanes.Batch) {
 
 // gain makes lanes nobody owns this partner's.
 func (p *partner) gain(ctx context.Context, wanted []string) error {
+	p.looking <- struct{}{}
+	defer func() { <-p.looking }()
 	return p.store.Gain(ctx, func(context.Context) (lanes.Loaded, error) {
 		p.pause()
 		if p.chance(0.1) {
@@ -246,6 +285,7 @@ func (p *partner) gain(ctx context.Context, wanted []string) error {
 			return lanes.Loaded{}, errFenced
 		}
 		got := map[string]bool{}
+		p.moves.Add(1)
 		for _, name := range wanted {
 			if p.owners[name] == nil {
 				p.owners[name] = p
@@ -259,7 +299,7 @@ func (p *partner) gain(ctx context.Context, wanted []string) error {
 
 // waits is what Load of a fake returns, of some lanes.
 func (p *partner) waits(of map[string]bool) lanes.Loaded {
-	loaded := lanes.Loaded{NextSeq: p.seq + 1}
+	loaded := lanes.Loaded{NextSeq: p.seq + 1, Lent: p.moveIn(of)}
 	type class struct {
 		lane  string
 		retry bool
@@ -267,7 +307,7 @@ func (p *partner) waits(of map[string]bool) lanes.Loaded {
 	heads := map[class]*lanes.Head{}
 	for _, r := range p.rows {
 		name := r.Delivery.LaneName()
-		if !of[name] || r.settled {
+		if !of[name] || r.settled || r.guest != nil {
 			continue
 		}
 		if !r.indexed {
@@ -308,12 +348,14 @@ func (p *partner) leave(ctx context.Context, names []string) error {
 	return p.store.Leave(ctx, lanes.Part{
 		Has: func(lane string) bool { return has[lane] },
 		Own: func(own bool) {
+			p.moves.Add(1)
 			for name := range has {
 				p.own.Store(name, own)
 			}
 		},
 		Free: func(context.Context) error {
 			p.pause()
+			defer p.pause() // others may know it before this one does
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			switch {
@@ -326,71 +368,11 @@ func (p *partner) leave(ctx context.Context, names []string) error {
 				delete(p.owners, name)
 			}
 			for _, r := range p.rows {
-				if has[r.Delivery.LaneName()] && !r.settled && !r.indexed {
+				if has[r.Delivery.LaneName()] && !r.settled && !r.indexed && (r.guest == nil || r.guest == p) {
 					p.blame("row %d of lane %s was given up and is not indexed", r.Seq, r.Delivery.LaneName())
 				}
 			}
 			return nil
 		},
 	})
-}
-
-// bury ends a partner that died: what it alone knew of is indexed, its lanes
-// are free. It needs the lock.
-func (p *partner) bury() {
-	p.dead.Store(true)
-	p.checkLow()
-	for _, r := range p.rows {
-		if p.owners[r.Delivery.LaneName()] == p {
-			r.indexed = true
-		}
-	}
-	for name, o := range p.owners {
-		if o == p {
-			delete(p.owners, name)
-		}
-	}
-}
-
-// fold reads the inbox once, and may take its time to do what it says.
-func (p *partner) fold(ctx context.Context) error {
-	p.mu.Lock()
-	var rows []lanes.Incoming
-	for _, l := range p.inbox {
-		if p.Owns(l.row.Delivery.LaneName()) && len(rows) < 10 {
-			rows = append(rows, lanes.Incoming{Row: l.row, Source: l})
-		}
-	}
-	p.mu.Unlock()
-	if p.chance(0.3) {
-		for range 20 {
-			p.pause() // another may have taken them by now
-		}
-	}
-	return p.store.Fold(ctx, rows...)
-}
-
-func newCommon(seed uint64, names []string) *common {
-	f := newFake(seed)
-	f.rnd = rand.New(rand.NewPCG(seed, 3))
-	return &common{fake: f, names: names, owners: map[string]*partner{}}
-}
-
-// join opens another Store. It owns nothing yet.
-func (c *common) join(ctx context.Context, name string, cfg lanes.Config) (*partner, error) {
-	p := &partner{common: c, name: name, open: map[*lanes.Batch]func(){}}
-	var backend lanes.Backend = p
-	if c.fetching {
-		backend = fetchingPartner{p}
-	}
-	for {
-		store, err := lanes.Open(ctx, backend, cfg)
-		if err == nil {
-			p.store = store
-			return p, nil
-		}
-		if !errors.Is(err, errFake) {
-			return nil, err
-		}
-	}
 }

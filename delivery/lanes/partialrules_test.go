@@ -29,10 +29,7 @@ func (m *pair) took(p *partner, asked time.Time, leases []delivery.Lease) {
 	}
 	for _, l := range leases {
 		r := c.byID[l.ID]
-		if c.owners[l.Lane] != p {
-			wrong(l, "it does not own that")
-		}
-		if r.settled && !r.known.IsZero() && r.known.Before(asked) {
+		if !r.astray && r.settled && !r.known.IsZero() && r.known.Before(asked) {
 			wrong(l, "settled before (%s)", r.how)
 		}
 		if at, ok := m.closed[l.Lane]; ok && at.Before(asked) {
@@ -41,7 +38,7 @@ func (m *pair) took(p *partner, asked time.Time, leases []delivery.Lease) {
 		if at, ok := m.canceled[l.ID]; ok && at.Before(asked) {
 			wrong(l, "canceled before")
 		}
-		if first := c.ahead(l.Lane, asked); first != nil && (!l.Ahead || l.Attempts > 0) {
+		if first := c.ahead(l.Lane, asked); c.owners[l.Lane] == p && first != nil && (!l.Ahead || l.Attempts > 0) {
 			wrong(l, "%s goes ahead", first.Delivery.ID)
 		}
 		if first := c.oldest(r); !r.settled && l.Key != "" && first != r {
@@ -50,11 +47,15 @@ func (m *pair) took(p *partner, asked time.Time, leases []delivery.Lease) {
 		if before := m.before(r); before != "" {
 			wrong(l, "%s of the same key was published before", before)
 		}
-		inFlight := 1
+		inFlight, own := 1, 1
 		for id, h := range m.live {
+			if h.end.After(now) && id != l.ID && h.lane == l.Lane && m.holders[id] == p {
+				own++
+			}
 			switch {
 			case !h.end.After(now):
 				delete(m.live, id)
+			case id == l.ID && r.astray: // an operator wanted it
 			case id == l.ID:
 				wrong(l, "leased already by %s", m.holders[id].name)
 			case h.lane == l.Lane && h.key == l.Key && l.Key != "":
@@ -62,6 +63,9 @@ func (m *pair) took(p *partner, asked time.Time, leases []delivery.Lease) {
 			case h.lane == l.Lane:
 				inFlight++
 			}
+		}
+		if why := c.grants(p, l.Lane, asked, own); c.owners[l.Lane] != p && why != "" {
+			wrong(l, "%s", why)
 		}
 		limit := m.caps[l.Lane].cap
 		if !now.After(m.caps[l.Lane].capSince) {
@@ -110,6 +114,7 @@ func (m *pair) endOf(ctx context.Context, p *partner, leases []delivery.Lease, d
 			continue
 		case n < 5:
 			o.Result, o.RetryIn = delivery.Retry, time.Duration(m.n(1500))*time.Millisecond
+			o.Attempt.Class = []string{"", "timeout", "dns"}[m.n(3)]
 		case n < 7:
 			o.Result, o.Attempt = delivery.Release, nil
 		case n < 8:
@@ -178,7 +183,7 @@ func (m *pair) control(ctx context.Context) {
 			m.operate(ctx)
 			continue
 		}
-		m.set(ctx, st, &m.seats[0], &m.seats[1])
+		m.set(ctx, st, m.seats...)
 	}
 }
 
@@ -199,17 +204,23 @@ func (m *pair) set(ctx context.Context, st delivery.LaneState, seats ...*seat) {
 	}
 	m.mu.Unlock()
 	asked := time.Now()
-	waits := m.waiting(st.Lane, asked)
+	began := asked // with guests sent away
+	waits := m.waiting(st.Lane, asked, asked)
 	for err := errFake; err != nil; {
 		if ctx.Err() != nil {
 			return
 		}
-		if err = m.saw(seats[m.n(len(seats))].now().store.SetLanes(ctx, time.Time{}, st)); errors.Is(err, lanes.ErrElsewhere) {
+		p := seats[m.n(len(seats))].now()
+		err = m.saw(p.alone(ctx, func() error {
+			began = time.Now()
+			return p.store.SetLanes(ctx, time.Time{}, st)
+		}, st.Lane))
+		if errors.Is(err, lanes.ErrElsewhere) {
 			m.pause(20 * time.Millisecond)
 		}
 	}
 	if st.Mode == delivery.LaneClosed {
-		for id := range m.waiting(st.Lane, asked) {
+		for id := range m.waiting(st.Lane, asked, began) {
 			if waits[id] {
 				m.fail("%s waits in lane %s, which was closed", id, st.Lane)
 			}
@@ -224,8 +235,8 @@ func (m *pair) set(ctx context.Context, st delivery.LaneState, seats ...*seat) {
 }
 
 // waiting are the deliveries of a lane that nobody has leased since a time, or
-// has in hand.
-func (m *pair) waiting(lane string, since time.Time) map[string]bool {
+// has in hand, and that no guest has or left to its host after it began.
+func (m *pair) waiting(lane string, since, began time.Time) map[string]bool {
 	m.common.mu.Lock()
 	defer m.common.mu.Unlock()
 	m.mu.Lock()
@@ -234,7 +245,7 @@ func (m *pair) waiting(lane string, since time.Time) map[string]bool {
 	for id, r := range m.common.byID {
 		at, stored := m.stored[id]
 		if _, live := m.live[id]; !live && m.ending[id] == 0 && !r.settled && stored && at.Before(since) &&
-			r.Delivery.LaneName() == lane && m.leased[id].Before(since) && time.Since(m.leased[id]) > leaseTTL {
+			r.guest == nil && r.homed.Before(began) && r.Delivery.LaneName() == lane && m.leased[id].Before(since) && time.Since(m.leased[id]) > leaseTTL {
 			out[id] = true
 		}
 	}
@@ -242,12 +253,16 @@ func (m *pair) waiting(lane string, since time.Time) map[string]bool {
 }
 
 func (m *pair) operate(ctx context.Context) {
+	of := m.withGuests()
 	m.mu.Lock()
 	if len(m.accepted) == 0 {
 		m.mu.Unlock()
 		return
 	}
 	id, cancel := m.accepted[len(m.accepted)-1-m.rnd.IntN(min(len(m.accepted), 1+m.rnd.IntN(50)))], m.rnd.IntN(2) == 0
+	if len(of) > 0 && m.rnd.IntN(3) > 0 {
+		id = of[m.rnd.IntN(len(of))]
+	}
 	if !cancel {
 		delete(m.canceled, id)
 		m.retried[id] = true
@@ -256,14 +271,14 @@ func (m *pair) operate(ctx context.Context) {
 	p := m.any().now()
 	var err error
 	if cancel {
-		err = m.saw(p.store.Cancel(ctx, time.Time{}, id))
+		err = m.saw(p.alone(ctx, func() error { return p.store.Cancel(ctx, time.Time{}, id) }, m.laneOf(id)))
 		m.mu.Lock()
 		if err == nil && !p.dead.Load() {
 			m.canceled[id] = time.Now()
 		}
 		m.mu.Unlock()
 	} else {
-		err = m.saw(p.store.RetryNow(ctx, time.Time{}, id))
+		err = m.saw(p.alone(ctx, func() error { return p.store.RetryNow(ctx, time.Time{}, id) }, m.laneOf(id)))
 	}
 	for _, known := range []error{nil, errFake, delivery.ErrSettled, delivery.ErrUnknown, delivery.ErrNotFound, lanes.ErrElsewhere} {
 		if errors.Is(err, known) || ctx.Err() != nil {
@@ -271,4 +286,28 @@ func (m *pair) operate(ctx context.Context) {
 		}
 	}
 	m.fail("operator, cancel %t: %w", cancel, err)
+}
+
+// laneOf returns the lane of a delivery that is stored.
+func (m *pair) laneOf(id string) string {
+	m.common.mu.Lock()
+	defer m.common.mu.Unlock()
+	if r := m.common.byID[id]; r != nil {
+		return r.Delivery.LaneName()
+	}
+	return ""
+}
+
+// withGuests lists the accepted deliveries that guests have.
+func (m *pair) withGuests() (ids []string) {
+	m.common.mu.Lock()
+	defer m.common.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range m.accepted {
+		if m.common.byID[id] != nil && m.common.byID[id].guest != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

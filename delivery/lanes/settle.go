@@ -42,7 +42,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time, outcomes ...delivery.
 			s.observe(r.lane, &out, t)
 		}
 		if out.Result == delivery.Release && out.Attempt == nil && out.RetryIn <= 0 &&
-			!r.cancel && r.lane.mode != delivery.LaneClosed {
+			!r.cancel && r.lane.mode != delivery.LaneClosed && !r.stranded() {
 			r.token = 0
 			s.enqueue(r)
 		} else {
@@ -80,7 +80,7 @@ func (o *settleOp) build(s *Store, b *Batch) {
 		it := &o.items[i]
 		r, out := it.row, &it.outcome
 		it.settle = Settle{
-			Row: r.Row, Indexed: r.indexed,
+			Row: r.Row, Indexed: r.indexed, Guest: r.guest,
 			Result: out.Result, Reason: out.Reason, Attempt: out.Attempt,
 			NewDue: now + max(micros(out.RetryIn), 0), NewAttempts: r.Attempts, NewTries: r.Tries,
 		}
@@ -110,6 +110,9 @@ func (o *settleOp) build(s *Store, b *Batch) {
 			st.NewDue = 0
 		}
 		b.Settle = append(b.Settle, st)
+		if r.guest && !r.stranded() {
+			o.note(b, it)
+		}
 	}
 }
 
@@ -130,10 +133,14 @@ func (o *settleOp) apply(s *Store, b *Batch) {
 			l.barrier.remove(r.Seq)
 		}
 		s.forget(r)
-		if st.stays() {
+		if st.stays() && (!r.guest || r.stranded()) {
 			next := st.Row
 			next.Due, next.Attempts, next.Tries = st.NewDue, st.NewAttempts, st.NewTries
-			s.adopt(l, next, b.Now)
+			if r.guest { // only the backend knows whether it stayed
+				s.leaveToBackend(l, (&row{Row: next}).class(), next.Due)
+			} else {
+				s.adopt(l, next, b.Now)
+			}
 		}
 		s.reveal(st.Next, b.Now)
 		s.place(l, b.Now)

@@ -73,6 +73,9 @@ type Store struct {
 	unread    []unread           // what reads brought of it
 	orphans   []*row             // leases that ended of rows not to be tried again
 	dirty     []*lane            // health to be written
+	visited   map[string]*lane   // of whose this store is a guest
+	lagging   []*row             // a guest's, that were young for too long
+	sent      map[string]int     // left for other owners, by lane
 	closed    bool
 	failed    error // a commit stayed undecided
 	reads     sync.WaitGroup
@@ -95,6 +98,8 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 		rows:      map[int64]*row{},
 		graveyard: map[int64]struct{}{},
 		early:     map[int64]struct{}{},
+		visited:   map[string]*lane{},
+		sent:      map[string]int{},
 		wake:      make(chan struct{}),
 		nextReap:  never,
 		tokens:    rand.Uint64() >> 16, // an earlier store's receipts mean nothing here
@@ -122,6 +127,8 @@ func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 // absorb takes in what waits and how lanes are served.
 func (s *Store) absorb(loaded Loaded) {
 	s.nextSeq = max(s.nextSeq, loaded.NextSeq)
+	now := s.clock(time.Time{})
+	s.settleIn(now) // first: it forgets what was seen of a lane
 	touched := make(map[string]*lane, len(loaded.Heads))
 	for _, state := range loaded.Lanes {
 		l := s.lane(state.Lane)
@@ -132,7 +139,10 @@ func (s *Store) absorb(loaded Loaded) {
 			l.mode = delivery.LaneOpen
 		}
 	}
-	now := s.clock(time.Time{})
+	for name, n := range loaded.Lent {
+		l := s.lane(name)
+		touched[name], l.lent = l, n
+	}
 	for _, h := range loaded.Heads {
 		l := s.lane(h.Lane)
 		touched[l.name] = l
