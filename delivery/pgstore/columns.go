@@ -21,6 +21,7 @@ type commit struct {
 		id, lane          []string
 		shard             []int16
 		data              [][]byte
+		guest             []bool
 	}
 	outcomes struct {
 		seq      []int64
@@ -35,6 +36,7 @@ type commit struct {
 		data   [][]byte
 	}
 	waits, keyed waiting
+	home         waiting // a guest's, for the lane's engine
 	unwait       []int64
 	ended        struct {
 		lane []string
@@ -83,6 +85,12 @@ func (c *commit) collect() {
 	for _, row := range c.b.Spill {
 		c.waits.add(row, row.Due, row.Attempts, row.Tries, false)
 	}
+	for _, row := range c.b.Home {
+		c.home.add(row, row.Due, row.Attempts, row.Tries, false)
+	}
+	for i := range c.b.Notes {
+		c.posts.note(&c.b.Notes[i])
+	}
 }
 
 func (c *commit) append(a *lanes.Append) {
@@ -101,6 +109,7 @@ func (c *commit) append(a *lanes.Append) {
 	t.seq, t.due, t.expires = append(t.seq, a.Seq), append(t.due, a.Due), append(t.expires, a.Expires)
 	lane := d.LaneName()
 	t.id, t.lane, t.shard, t.data = append(t.id, d.ID), append(t.lane, lane), append(t.shard, shardOf(lane)), append(t.data, data)
+	t.guest = append(t.guest, a.Guest)
 	switch {
 	case d.SubscriptionID == "":
 		c.end(a.Seq, stateMarker, 0, []byte{}, true)
@@ -148,6 +157,10 @@ func (c *commit) settle(st *lanes.Settle) {
 			t.seq, t.number = append(t.seq, st.Seq), append(t.number, int32(st.Attempt.Number))
 			t.data = append(t.data, rowcodec.AppendAttempt(nil, st.Attempt))
 		}
-		c.waits.add(&st.Row, st.NewDue, st.NewAttempts, st.NewTries, false)
+		w := &c.waits
+		if st.Guest {
+			w = &c.home
+		}
+		w.add(&st.Row, st.NewDue, st.NewAttempts, st.NewTries, false)
 	}
 }

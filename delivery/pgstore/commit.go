@@ -152,6 +152,10 @@ func (c *commit) statements() *pgx.Batch {
 	if len(c.waits.seq) > 0 {
 		q.Queue(c.sql.wait, append(c.waits.args(), c.waits.fresh)...)
 	}
+	if len(c.home.seq) > 0 {
+		q.Queue(c.sql.homeLock, c.home.seq)
+		q.Queue(c.sql.home, c.home.args()...)
+	}
 	if len(c.unwait) > 0 {
 		q.Queue(c.sql.unwait, c.unwait)
 	}
@@ -175,7 +179,7 @@ func (c *commit) store(q *pgx.Batch) {
 	d, o := &c.deliveries, &c.outcomes
 	args := []any{c.engine, c.batch, d.seq, d.id, d.shard, d.lane, d.due, d.expires, d.data, c.b.Now, o.seq, o.state, o.attempts, o.data}
 	if c.careful {
-		q.Queue(c.sql.store, append(args, o.fresh, c.served())...).QueryRow(func(row pgx.Row) error { return row.Scan(&c.stored) })
+		q.Queue(c.sql.store, append(args, o.fresh, c.served(), d.guest)...).QueryRow(func(row pgx.Row) error { return row.Scan(&c.stored) })
 		return
 	}
 	var ended [stateMarker + 1]int
@@ -183,7 +187,7 @@ func (c *commit) store(q *pgx.Batch) {
 		ended[state]++
 	}
 	c.stored = c.fresh
-	q.Queue(c.sql.storeNew, append(args, c.served(), c.fresh-len(o.state), ended[stateDelivered], ended[stateDead])...)
+	q.Queue(c.sql.storeNew, append(args, c.served(), c.fresh-len(o.state), ended[stateDelivered], ended[stateDead], d.guest)...)
 }
 
 // served lists the shards of the rows to append.
@@ -191,7 +195,7 @@ func (c *commit) served() []int16 {
 	var has [shards]bool
 	out := make([]int16, 0, 8)
 	for i, id := range c.deliveries.shard {
-		if !has[id] && c.deliveries.lane[i] != "" {
+		if !has[id] && c.deliveries.lane[i] != "" && !c.deliveries.guest[i] {
 			has[id] = true
 			out = append(out, id)
 		}
@@ -201,7 +205,7 @@ func (c *commit) served() []int16 {
 
 // looks reports whether the batch does more than to append.
 func (c *commit) looks() bool {
-	return len(c.takes.id)+len(c.keyed.seq)+len(c.waits.seq)+len(c.unwait)+len(c.ended.key)+len(c.b.Lanes)+len(c.b.Kill)+len(c.b.Edit) > 0
+	return len(c.takes.id)+len(c.keyed.seq)+len(c.waits.seq)+len(c.home.seq)+len(c.unwait)+len(c.ended.key)+len(c.b.Lanes)+len(c.b.Kill)+len(c.b.Edit) > 0
 }
 
 // laneRows stores lanes' states, the last one of each.

@@ -25,6 +25,15 @@
 // it held, and when it stops in order, at once. Shards are shared out evenly as
 // engines come and go. A process that does not run only stores deliveries.
 //
+// What is published for another engine's lane crosses over through an inbox. Where
+// that is much, the publishing engine becomes a guest of the lane: the lane's own
+// engine leaves half of the attempts at a time that it has left to it, and first
+// tries without a key are attempted where they were published. The lane's limits
+// hold over all of them. Whatever else there is to know of a lane is known to its
+// own engine alone: a guest leaves what failed to that one, and goes before the
+// lane's state is changed, before anything goes ahead, when it is idle or too
+// busy, and when the endpoint fails or has a rate.
+//
 // A store commits what several callers want at the same time in one transaction,
 // in one round trip. Every commit is fenced by the engine's row: an engine that
 // was taken for dead cannot settle anything any more. Attempts that it had begun

@@ -44,7 +44,8 @@ func (r *rows) find(ctx context.Context, tx pgx.Tx, edits []*lanes.Edit) ([]foun
 		var ended, tried, tries *int
 		var due, expires *int64
 		var hidden *bool
-		if err := rs.Scan(&id, &row.Seq, &data, &state, &ended, &f.outcome, &due, &tried, &tries, &expires, &hidden); err != nil {
+		var guest *int64
+		if err := rs.Scan(&id, &row.Seq, &data, &state, &ended, &f.outcome, &due, &tried, &tries, &expires, &hidden, &guest); err != nil {
 			return nil, err
 		}
 		d, times, err := rowcodec.Delivery(id, data)
@@ -67,6 +68,7 @@ func (r *rows) find(ctx context.Context, tx pgx.Tx, edits []*lanes.Edit) ([]foun
 			f.waits = true
 			row.Due, row.Attempts, row.Tries, row.Expires, f.Hidden = *due, *tried, *tries, *expires, *hidden
 		}
+		f.Away = guest != nil && *guest != r.engine && state == nil && due == nil
 		f.Row = row
 		out = append(out, f)
 	}
@@ -88,6 +90,7 @@ func (c *commit) edits(ctx context.Context, tx pgx.Tx) error {
 	var cancels, retries []found
 	for _, f := range all {
 		switch {
+		case !f.Cancel && f.Away:
 		case !f.Cancel:
 			retries = append(retries, f)
 		case !f.Settled:
@@ -220,7 +223,7 @@ type editing struct{ find, end, count, rewait, dropOutcomes string }
 
 func (s schema) editing() editing {
 	return editing{
-		find: s.sql(`SELECT d.id, d.seq, d.data, o.state, o.attempts, o.data, w.due, w.attempts, w.tries, w.expires, w.hidden
+		find: s.sql(`SELECT d.id, d.seq, d.data, o.state, o.attempts, o.data, w.due, w.attempts, w.tries, w.expires, w.hidden, d.guest
 			FROM @.delivery d LEFT JOIN @.outcome o ON o.seq = d.seq LEFT JOIN @.waiting w ON w.seq = d.seq
 			WHERE d.id = ANY($1::text[]) FOR UPDATE OF d`),
 		end: s.sql(`INSERT INTO @.outcome (seq, state, at, attempts, data)

@@ -1,7 +1,10 @@
 package pgstore
 
 import (
+	"encoding/json"
+
 	"github.com/ringback-go/ringback/delivery"
+	"github.com/ringback-go/ringback/delivery/lanes"
 )
 
 // Kinds of rows in the inbox.
@@ -10,6 +13,7 @@ const (
 	inboxLane     = 2 // name: the lane, data: a delivery.LaneState in JSON
 	inboxRetry    = 3 // name: the delivery's ID, to be retried now
 	inboxCancel   = 4 // name: the delivery's ID, to be canceled
+	inboxNote     = 5 // name: the lane, data: a guest's lanes.Note in JSON
 )
 
 // posts are rows for the inbox, in columns.
@@ -38,6 +42,14 @@ func (p *posts) deliver(d *delivery.Delivery, data []byte) {
 	p.add(inboxDelivery, shard, d.ID, lane, d.Key, data)
 }
 
+func (p *posts) note(n *lanes.Note) {
+	data, err := json.Marshal(n)
+	if err != nil {
+		panic(err) // it holds texts and numbers
+	}
+	p.add(inboxNote, shardOf(n.Lane), n.Lane, n.Lane, "", data)
+}
+
 // source is where an inbox row stands.
 type source struct {
 	xid string
@@ -49,7 +61,7 @@ type letter struct {
 	source
 
 	shard, kind int16
-	name        string
+	name, lane  string
 	data        []byte
 }
 
@@ -58,7 +70,7 @@ type letter struct {
 type letters struct{ all, lanes, cancels, diff, left, leftNames, lane, where string }
 
 func (s schema) letters() letters {
-	const columns = `SELECT i.xid::text, i.id, i.shard, i.kind, i.name, i.data FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND `
+	const columns = `SELECT i.xid::text, i.id, i.shard, i.kind, i.name, i.lane, i.data FROM @.inbox i WHERE i.shard = ANY($1::smallint[]) AND `
 	return letters{
 		all:     s.sql(columns + `(i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),
 		lanes:   s.sql(columns + `i.kind = 2 AND (i.xid, i.id) > ($2::text::xid8, $3::bigint) ORDER BY i.xid, i.id LIMIT $4`),

@@ -21,6 +21,7 @@ type member struct {
 	rows   *rows
 	lanes  *lanes.Store
 	reader *reader
+	guests guests
 	living context.Context //nolint:containedctx // ends with the membership, its cause says why
 	fail   context.CancelCauseFunc
 
@@ -106,8 +107,12 @@ func (s *Store) join(ctx context.Context) (_ *member, err error) {
 	}()
 	m.rows = &rows{
 		pool: s.cfg.Pool, sql: &s.sql, edit: &s.edit, timeout: max(s.cfg.Expiry, leastTimeout), lenient: s.lenient, idle: s.idle(),
-		posted: func() { s.bell.ring(newsInbox) }, failed: end,
+		posted: func() {
+			s.bell.ring(newsInbox)
+			poke(m.guests.sent)
+		}, failed: end,
 	}
+	m.guests = newGuests(m)
 	m.alive.Store(int64(time.Since(s.opened)))
 	first, err := m.rows.nextBlock(ctx, s.cfg.Pool)
 	if err != nil {
@@ -125,7 +130,7 @@ func (s *Store) join(ctx context.Context) (_ *member, err error) {
 	if m.lanes, err = lanes.Open(ctx, m.rows, s.cfg.Lanes); err != nil {
 		return nil, err
 	}
-	m.reader = &reader{rows: m.rows, store: m.lanes, sql: &s.letters, log: s.log, pause: s.cfg.Expiry}
+	m.reader = &reader{rows: m.rows, store: m.lanes, sql: &s.letters, log: s.log, pause: s.cfg.Expiry, alone: m.guests.alone}
 	if _, err := m.balance(ctx); err != nil {
 		return nil, errors.Join(err, s.bury(context.WithoutCancel(ctx), m.id, false))
 	}
@@ -142,6 +147,7 @@ func (m *member) serve(ctx context.Context) error {
 	wg.Go(func() { m.beats(work) })
 	wg.Go(func() { m.balances(work) })
 	wg.Go(func() { m.reads(work) })
+	wg.Go(func() { m.guests.run(work) })
 	wg.Go(func() { m.bell.serve(work, m.wake) })
 	if !m.cfg.NoListen {
 		wg.Go(func() { m.listen(work) })

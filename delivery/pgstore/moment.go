@@ -67,7 +67,7 @@ func (r *reader) look(ctx context.Context, query string, after source, more ...a
 		args := append([]any{r.pass.mine, after.xid, after.id, page}, more...)
 		b.Queue(query, args...).Query(func(rs pgx.Rows) error {
 			var l letter
-			_, err := pgx.ForEachRow(rs, []any{&l.xid, &l.id, &l.shard, &l.kind, &l.name, &l.data}, func() error {
+			_, err := pgx.ForEachRow(rs, []any{&l.xid, &l.id, &l.shard, &l.kind, &l.name, &l.lane, &l.data}, func() error {
 				got = append(got, l)
 				return nil
 			})

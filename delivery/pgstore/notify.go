@@ -19,9 +19,10 @@ type news int32
 const (
 	newsInbox  news = 1 << iota // something was left for another engine
 	newsShards                  // shards are free, or an engine joined or left
+	newsGuests                  // a guest asks, comes or goes
 )
 
-var payloads = map[news]string{newsInbox: "inbox", newsShards: "shards"}
+var payloads = map[news]string{newsInbox: "inbox", newsShards: "shards", newsGuests: "guests"}
 
 // bell tells other processes what is new: never within a transaction that does
 // anything else, since notifications are committed one after another, and seldom.
@@ -130,6 +131,8 @@ func (m *member) wake(payload string) {
 		poke(m.kick)
 	case payloads[newsShards]:
 		poke(m.shift)
+	case payloads[newsGuests]:
+		poke(m.guests.told)
 	}
 }
 
@@ -179,6 +182,7 @@ func (m *member) hear(ctx context.Context) error {
 	}
 	m.wake(payloads[newsInbox]) // what was told before
 	m.wake(payloads[newsShards])
+	m.wake(payloads[newsGuests])
 	for {
 		waiting, cancel := context.WithTimeout(ctx, m.cfg.Expiry/2)
 		n, err := conn.WaitForNotification(waiting)

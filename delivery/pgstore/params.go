@@ -53,6 +53,14 @@ func (p *params) uint32(vs ...uint32) {
 
 // An element is its length and its value.
 
+func (p *params) bool(v bool) {
+	var b byte
+	if v {
+		b = 1
+	}
+	p.buf = append(p.buf, 0, 0, 0, 1, b)
+}
+
 func (p *params) int16(v int16) {
 	p.buf = binary.BigEndian.AppendUint16(append(p.buf, 0, 0, 0, 2), uint16(v))
 }

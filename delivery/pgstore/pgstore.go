@@ -21,7 +21,7 @@ import (
 // Config opens a [Store].
 type Config struct {
 	// Pool is the caller's, which closes it after the store's last use. Needed.
-	// An engine uses up to 6 of its connections at a time and takes one more
+	// An engine uses up to 7 of its connections at a time and takes one more
 	// out of it to listen.
 	Pool *pgxpool.Pool
 	// Schema is where the tables are. Empty is [DefaultSchema].
@@ -174,7 +174,13 @@ func lost(err error) bool {
 // it; without a Run everything is.
 func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Delivery) error {
 	if m, _ := s.current(); m != nil {
-		err := m.lanes.Enqueue(ctx, now, ds...)
+		var ahead []string
+		for i := range ds {
+			if ds[i].Ahead {
+				ahead = append(ahead, ds[i].LaneName())
+			}
+		}
+		err := m.guests.alone(ctx, func() error { return m.lanes.Enqueue(ctx, now, ds...) }, ahead...)
 		if err == nil {
 			return s.awaitAheadNames(ctx, m, ds)
 		}

@@ -16,7 +16,7 @@ import (
 // quick reports whether a batch appends and ends rows and does nothing else.
 // Nearly all are like that, and they are what a busy engine's time goes into.
 func quick(b *lanes.Batch) bool {
-	if len(b.Spill)+len(b.Lanes)+len(b.Kill)+len(b.Edit) > 0 {
+	if len(b.Spill)+len(b.Home)+len(b.Notes)+len(b.Lanes)+len(b.Kill)+len(b.Edit) > 0 {
 		return false
 	}
 	for _, a := range b.Append {
@@ -85,7 +85,7 @@ func (r *rows) encode(p *params, b *lanes.Batch, batch int64) {
 	p.array(pgtype.Int2OID, n)
 	for _, a := range b.Append {
 		shard := shardOf(a.Delivery.LaneName())
-		served[shard] = true
+		served[shard] = served[shard] || !a.Guest
 		p.int16(shard)
 	}
 	p.array(pgtype.TextOID, n)
@@ -123,6 +123,10 @@ func (r *rows) encode(p *params, b *lanes.Batch, batch int64) {
 	p.bigint(int64(n - len(b.Settle)))
 	p.bigint(delivered)
 	p.bigint(dead)
+	p.array(pgtype.BoolOID, n)
+	for _, a := range b.Append {
+		p.bool(a.Guest)
+	}
 }
 
 func (r *rows) encodeOutcomes(p *params, settles []*lanes.Settle) (delivered, dead int64) {

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -22,9 +23,10 @@ type reader struct {
 	store *lanes.Store
 	sql   *letters
 	log   *slog.Logger
-	last  moment             // as of which all is read
-	known map[int32]struct{} // the server's processes that answered since it began
-	seen  uint64             // the largest number of a letter of the server: it is on disk
+	alone func(ctx context.Context, do func() error, lanes ...string) error // while they have no guests
+	last  moment                                                            // as of which all is read
+	known map[int32]struct{}                                                // the server's processes that answered since it began
+	seen  uint64                                                            // the largest number of a letter of the server: it is on disk
 
 	mu     sync.Mutex
 	whole  bool          // all is to be read again: some is this member's that was not
@@ -209,6 +211,11 @@ func (r *reader) take(ctx context.Context, got []letter) error {
 				continue
 			}
 			fold = append(fold, lanes.Incoming{Row: lanes.Row{Delivery: d, Due: t.Due, Expires: t.Expires}, Source: l.source})
+			if d.Ahead {
+				if err := r.alone(ctx, flush, l.lane); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		if err := flush(); err != nil {
@@ -240,6 +247,7 @@ var errKind = errors.New("pgstore: of an unknown kind")
 // that left meanwhile is its new owner's to look after.
 func (r *reader) obey(ctx context.Context, l letter) error {
 	var err error
+	alone := func(do func() error) { err = r.alone(ctx, do, l.lane) }
 	switch l.kind {
 	case inboxLane:
 		st, unread := readLaneState(l.data)
@@ -247,11 +255,18 @@ func (r *reader) obey(ctx context.Context, l letter) error {
 			r.stop(ctx, l, unread)
 			return nil
 		}
-		err = r.store.SetLanes(ctx, time.Time{}, st)
+		alone(func() error { return r.store.SetLanes(ctx, time.Time{}, st) })
 	case inboxRetry:
-		err = r.store.RetryNow(ctx, time.Time{}, l.name)
+		alone(func() error { return r.store.RetryNow(ctx, time.Time{}, l.name) })
+	case inboxNote:
+		var n lanes.Note
+		if unread := json.Unmarshal(l.data, &n); unread != nil {
+			r.stop(ctx, l, unread)
+			return nil
+		}
+		err = r.store.Heed(ctx, n)
 	case inboxCancel:
-		err = r.store.Cancel(ctx, time.Time{}, l.name)
+		alone(func() error { return r.store.Cancel(ctx, time.Time{}, l.name) })
 	default:
 		r.stop(ctx, l, errKind)
 		return nil

@@ -175,7 +175,7 @@ func (s *Store) SetLanes(ctx context.Context, now time.Time, states ...delivery.
 			}
 		}
 		if len(mine) > 0 {
-			err := m.lanes.SetLanes(ctx, now, mine...)
+			err := m.guests.alone(ctx, func() error { return m.lanes.SetLanes(ctx, now, mine...) }, laneNames(mine)...)
 			if lost(err) {
 				m.fail(err)
 			}
@@ -193,6 +193,14 @@ func (s *Store) SetLanes(ctx context.Context, now time.Time, states ...delivery.
 		}
 	}
 	return nil
+}
+
+func laneNames(states []delivery.LaneState) []string {
+	names := make([]string, len(states))
+	for i := range states {
+		names[i] = states[i].Lane
+	}
+	return names
 }
 
 // writeLanes has other processes change lanes, unless they are as wanted.
@@ -349,7 +357,11 @@ func (s *Store) operate(ctx context.Context, kind int16, ids []string, here func
 		delete(found, id)
 	}
 	if len(mine) > 0 {
-		err = here(m, mine)
+		names := make([]string, len(mine))
+		for i, id := range mine {
+			names[i] = known[id]
+		}
+		err = m.guests.alone(ctx, func() error { return here(m, mine) }, names...)
 		if lost(err) || errors.Is(err, lanes.ErrElsewhere) { // on its way: who has it now will see to it
 			if err = nil; lost(err) {
 				m.fail(err)

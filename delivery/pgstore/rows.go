@@ -248,7 +248,10 @@ func (r *rows) gain(ctx context.Context, s schema, n int) (l lanes.Loaded, gaine
 		if gained, err = pgx.CollectRows(rs, pgx.RowTo[int16]); err != nil || len(gained) == 0 {
 			return err
 		}
-		return r.load(ctx, tx, gained, &l)
+		if err := r.load(ctx, tx, gained, &l); err != nil {
+			return err
+		}
+		return r.loadGuests(ctx, tx, s, gained, &l)
 	})
 	if err != nil || len(gained) == 0 {
 		return lanes.Loaded{}, nil, err
@@ -314,6 +317,26 @@ func (r *rows) load(ctx context.Context, tx pgx.Tx, gained []int16, l *lanes.Loa
 		err = row.Scan(&h.Lane, &h.Retry, &h.Due)
 		h.Ahead = ahead[class{h.Lane, h.Retry}]
 		return h, err
+	})
+	return err
+}
+
+// loadGuests reads what guests of the shards' lanes may attempt. This engine is
+// none any more.
+func (r *rows) loadGuests(ctx context.Context, tx pgx.Tx, s schema, gained []int16, l *lanes.Loaded) error {
+	if _, err := tx.Exec(ctx, s.sql(`DELETE FROM @.guest WHERE engine = $1 AND shard = ANY($2::smallint[])`), r.engine, gained); err != nil {
+		return err
+	}
+	rs, err := tx.Query(ctx, s.sql(`SELECT lane, sum(slots) FROM @.guest WHERE shard = ANY($1::smallint[]) GROUP BY lane`), gained)
+	if err != nil {
+		return err
+	}
+	l.Lent = map[string]int{}
+	var lane string
+	var slots int
+	_, err = pgx.ForEachRow(rs, []any{&lane, &slots}, func() error {
+		l.Lent[lane] = slots
+		return nil
 	})
 	return err
 }

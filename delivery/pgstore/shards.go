@@ -64,12 +64,17 @@ func (m *member) balance(ctx context.Context) (changed bool, err error) {
 		m.log.LogAttrs(ctx, slog.LevelWarn, "pgstore: an engine gave no sign of life, its shards are free", slog.Int64("engine", id))
 	}
 	var engines, here, kept, free int
+	var asked bool
 	mine := m.rows.mine()
 	err = m.cfg.Pool.QueryRow(ctx, m.schema.sql(`SELECT (SELECT count(*) FROM @.engine),
 		(SELECT count(*) FROM @.shard WHERE engine = $1), (SELECT count(*) FROM @.shard WHERE engine = $1 AND id = ANY($2::smallint[])),
-		(SELECT count(*) FROM @.shard WHERE engine IS NULL)`), m.id, mine).Scan(&engines, &here, &kept, &free)
+		(SELECT count(*) FROM @.shard WHERE engine IS NULL),
+		EXISTS (SELECT FROM @.guest WHERE shard = ANY($2::smallint[]))`), m.id, mine).Scan(&engines, &here, &kept, &free, &asked)
 	if err != nil {
 		return false, err
+	}
+	if asked {
+		poke(m.guests.told)
 	}
 	if engines == 0 || kept < len(mine) { // as many others may be its own, after a failover that lost what it did last
 		return false, delivery.ErrOwned
@@ -97,6 +102,8 @@ const portionMin = 8
 func (m *member) gain(ctx context.Context, n int) error {
 	m.portion = cmp.Or(m.portion, portionMin)
 	n = min(n, m.portion)
+	m.guests.mu.Lock() // who is a guest is as it was read until it is known here
+	defer m.guests.mu.Unlock()
 	err := m.lanes.Gain(ctx, func(ctx context.Context) (lanes.Loaded, error) {
 		if n == 0 {
 			return lanes.Loaded{}, nil
@@ -113,6 +120,9 @@ func (m *member) gain(ctx context.Context, n int) error {
 		}
 		if len(gained) > 0 {
 			poke(m.shift) // there may be more
+		}
+		for lane := range l.Lent {
+			m.guests.lent[lane] = l.Lent[lane]
 		}
 		m.reader.own(gained, true)
 		return l, err
@@ -219,14 +229,18 @@ func (s *Store) bury(ctx context.Context, id int64, dead bool) error {
 		if err != nil {
 			return err
 		}
+		if err := s.sendHome(ctx, tx, id, low); err != nil {
+			return err
+		}
 		for _, q := range []struct {
 			text string
 			args []any
 		}{
 			{`INSERT INTO @.waiting (seq, shard, lane, key, retry, due, attempts, tries, expires, hidden)
 				SELECT d.seq, d.shard, d.lane, '', false, d.due, 0, 0, d.expires, false FROM @.delivery d
-				WHERE d.seq >= $2 AND d.shard = ANY(ARRAY(SELECT id FROM @.shard WHERE engine = $1))
+				WHERE d.seq >= $2 AND d.guest IS NULL AND d.shard = ANY(ARRAY(SELECT id FROM @.shard WHERE engine = $1))
 				AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) AND NOT EXISTS (SELECT FROM @.waiting w WHERE w.seq = d.seq)`, []any{id, low}},
+			{`DELETE FROM @.guest WHERE engine = $1`, []any{id}},
 			{`WITH gone AS (DELETE FROM @.tally WHERE engine = $1 RETURNING pending, delivered, dead)
 				INSERT INTO @.tally (engine, batch, pending, delivered, dead)
 				SELECT 0, $1, coalesce(sum(pending), 0), coalesce(sum(delivered), 0), coalesce(sum(dead), 0) FROM gone`, []any{id}},

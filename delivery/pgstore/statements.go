@@ -3,6 +3,7 @@ package pgstore
 // statements are the texts with the schema's name filled in.
 type statements struct {
 	settings, store, storeNew, attempts, wait, keyed, unwait, reveal, setLanes, dropLanes, kill, post, take string
+	homeLock, home                                                                                          string
 	queued, stored, hidden, heads, refill, fetch, block, leap                                               string
 	loadHeads, loadAhead, loadLanes                                                                         string
 }
@@ -23,8 +24,10 @@ func (s schema) statements() statements {
 		store: s.sql(`WITH mine AS (SELECT id FROM @.engine WHERE id = $1 AND NOT EXISTS (
 				SELECT FROM unnest($16::smallint[]) AS u (id) WHERE (SELECT s.engine FROM @.shard s WHERE s.id = u.id) IS DISTINCT FROM $1) FOR KEY SHARE),
 			new AS (
-				INSERT INTO @.delivery (seq, id, shard, lane, due, expires, data)
-				SELECT * FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])
+				INSERT INTO @.delivery (seq, id, shard, lane, due, expires, data, guest)
+				SELECT d.seq, d.id, d.shard, d.lane, d.due, d.expires, d.data, CASE WHEN d.guest THEN $1::bigint END
+				FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[], $17::boolean[])
+					AS d (seq, id, shard, lane, due, expires, data, guest)
 				ON CONFLICT (id) DO NOTHING RETURNING seq),
 			ended AS (
 				INSERT INTO @.outcome (seq, state, at, attempts, data)
@@ -41,8 +44,10 @@ func (s schema) statements() statements {
 		storeNew: s.sql(`WITH mine AS (SELECT id FROM @.engine WHERE id = $1 AND NOT EXISTS (
 				SELECT FROM unnest($15::smallint[]) AS u (id) WHERE (SELECT s.engine FROM @.shard s WHERE s.id = u.id) IS DISTINCT FROM $1) FOR KEY SHARE),
 			new AS (
-				INSERT INTO @.delivery (seq, id, shard, lane, due, expires, data)
-				SELECT * FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])),
+				INSERT INTO @.delivery (seq, id, shard, lane, due, expires, data, guest)
+				SELECT d.seq, d.id, d.shard, d.lane, d.due, d.expires, d.data, CASE WHEN d.guest THEN $1::bigint END
+				FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[], $19::boolean[])
+					AS d (seq, id, shard, lane, due, expires, data, guest)),
 			ended AS (
 				INSERT INTO @.outcome (seq, state, at, attempts, data)
 				SELECT o.seq, o.state, $10::bigint, o.attempts, o.data
@@ -64,6 +69,15 @@ func (s schema) statements() statements {
 					WITH ORDINALITY AS u (seq, shard, lane, key, retry, due, attempts, tries, expires, n)
 				WHERE EXISTS (SELECT FROM @.delivery d WHERE d.seq = u.seq)) w
 			RETURNING seq, hidden`),
+		// What a guest leaves to the lane's engine, which may have ended it meanwhile:
+		// an edit and this go one after the other.
+		homeLock: s.sql(`SELECT FROM @.delivery WHERE seq = ANY($1::bigint[]) FOR UPDATE`),
+		home: s.sql(`INSERT INTO @.waiting (seq, shard, lane, key, retry, due, attempts, tries, expires, hidden)
+			SELECT w.seq, w.shard, w.lane, w.key, w.retry, w.due, w.attempts, w.tries, w.expires, false
+			FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::bytea[], $5::boolean[], $6::bigint[], $7::integer[], $8::integer[], $9::bigint[])
+				AS w (seq, shard, lane, key, retry, due, attempts, tries, expires)
+			WHERE EXISTS (SELECT FROM @.delivery d WHERE d.seq = w.seq) AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = w.seq)
+			ON CONFLICT (seq) DO NOTHING`),
 		unwait: s.sql(`DELETE FROM @.waiting WHERE seq = ANY($1::bigint[])`),
 		reveal: s.sql(`UPDATE @.waiting w SET hidden = false
 			FROM (SELECT (SELECT x.seq FROM @.waiting x WHERE x.lane = k.lane AND x.key = k.key AND x.key <> '' ORDER BY x.lane, x.key, x.seq LIMIT 1) AS seq

@@ -22,6 +22,8 @@ import (
 type traffic struct {
 	*site
 	cap     int
+	lanes   int // of deliveries without a key
+	phase   int // deliveries between two changes
 	mu      sync.Mutex
 	engines []*worked
 	order   map[string][]string // IDs by key, in order
@@ -182,16 +184,33 @@ func TestSharedUnderTraffic(t *testing.T) {
 	for name, cfg := range map[string]lanes.Config{
 		"default":       {MaxInFlight: 2},
 		"little memory": {MaxInFlight: 2, HoldBytes: 8 << 10, Straggle: 16, BatchRows: 16},
+		"guests":        {MaxInFlight: 6, Straggle: 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &traffic{
-				site: newSite(t, pgtest.New(t).Database(t), cfg), cap: 2, order: map[string][]string{}, place: map[string]int{},
+				site: newSite(t, pgtest.New(t).Database(t), cfg), cap: cfg.MaxInFlight, lanes: 30, phase: 300, order: map[string][]string{}, place: map[string]int{},
 				live: map[string]*worked{}, flight: map[string]int{}, ending: map[string]int{}, settled: map[string]int{},
 			}
+			if name == "guests" { // there is much for few lanes
+				f.lanes, f.phase = 2, 3000
+			}
 			f.run()
+			guests := f.guests()
+			if f.Logf("%d of them by guests", guests); name == "guests" && guests < 100 {
+				f.Errorf("guests stored %d deliveries", guests)
+			}
 		})
 	}
+}
+
+// guests counts the deliveries that were stored by a guest of their lane.
+func (f *traffic) guests() (n int) {
+	f.Helper()
+	if err := f.any().pool.QueryRow(f.Context(), `SELECT count(guest) FROM `+f.schema+`.delivery`).Scan(&n); err != nil {
+		f.Fatal(err)
+	}
+	return n
 }
 
 func (f *traffic) run() {
@@ -202,7 +221,7 @@ func (f *traffic) run() {
 	for p := range 12 {
 		wg.Go(func() {
 			for i := 0; publishing.Err() == nil; i++ {
-				lane, key := fmt.Sprintf("lane%d", rand.IntN(30)), ""
+				lane, key := fmt.Sprintf("lane%d", rand.IntN(f.lanes)), ""
 				if p < 8 {
 					lane, key = fmt.Sprintf("lane%d", p%5), fmt.Sprintf("key%d", p)
 				}
@@ -223,7 +242,7 @@ func (f *traffic) run() {
 		f.mu.Lock()
 		n := len(f.settled)
 		f.mu.Unlock()
-		f.until(30*time.Second, "300 more", delivered(n+300))
+		f.until(30*time.Second, "more are delivered", delivered(n+f.phase))
 	}
 	more()
 	b := f.add()

@@ -31,6 +31,7 @@ ALTER TABLE waiting ADD COLUMN next text NOT NULL DEFAULT 'x';
 ALTER TABLE lane ADD COLUMN next text NOT NULL DEFAULT 'x';
 ALTER TABLE inbox ADD COLUMN next text NOT NULL DEFAULT 'x';
 ALTER TABLE tally ADD COLUMN next text NOT NULL DEFAULT 'x';
+ALTER TABLE guest ADD COLUMN next text NOT NULL DEFAULT 'x';
 CREATE TABLE next (id bigint PRIMARY KEY);
 `
 
@@ -39,7 +40,7 @@ func newer(t *testing.T, migration string) (program string) {
 	t.Helper()
 	dir := t.TempDir()
 	file, overlay := filepath.Join(dir, "next.sql"), filepath.Join(dir, "overlay.json")
-	place, err := filepath.Abs("../../../delivery/pgstore/migrations/0002_next.sql")
+	place, err := filepath.Abs("../../../delivery/pgstore/migrations/0003_next.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
