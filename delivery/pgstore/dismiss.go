@@ -9,12 +9,13 @@ import (
 // alone does something with lanes that this engine serves while they have no
 // guests: for them, that would come too late.
 func (g *guests) alone(ctx context.Context, do func() error, names ...string) error {
+	names = slices.DeleteFunc(slices.Clone(names), func(lane string) bool { return !g.rows.Owns(lane) })
 	err := g.dismiss(ctx, names...)
 	if err == nil {
 		err = do()
 	}
 	if err == nil {
-		err = g.dismiss(ctx, names...) // one came in between
+		err = g.dismiss(ctx, names...) // one came in between, or the lane went, with guests
 	}
 	return err
 }
@@ -22,7 +23,7 @@ func (g *guests) alone(ctx context.Context, do func() error, names ...string) er
 // dismiss has lanes that this engine serves be without guests for a while: when it
 // returns none starts an attempt of them, and what waited for that is here.
 func (g *guests) dismiss(ctx context.Context, names ...string) error {
-	lent := slices.DeleteFunc(slices.Clone(names), func(lane string) bool { return !g.lanes.Lends(lane) })
+	lent := slices.DeleteFunc(slices.Clone(names), func(lane string) bool { return g.rows.Owns(lane) && !g.lanes.Lends(lane) })
 	if len(lent) == 0 {
 		return nil
 	}

@@ -30,10 +30,10 @@ type changes struct {
 	pressed            []guestRow // and those that are no longer
 }
 
-// read reads the rows of this engine and of the lanes that it serves.
-func (g *guests) read(ctx context.Context) ([]guestRow, error) {
+// read reads the rows of this engine, and those of others for lanes of some shards.
+func (g *guests) read(ctx context.Context, of []int16) ([]guestRow, error) {
 	rs, err := g.cfg.Pool.Query(ctx, g.schema.sql(`SELECT lane, engine, slots, dismissed, still, pressed FROM @.guest WHERE engine = $1
-		UNION ALL SELECT lane, engine, slots, dismissed, still, pressed FROM @.guest WHERE shard = ANY($2::smallint[]) AND engine <> $1`), g.id, g.rows.mine())
+		UNION ALL SELECT lane, engine, slots, dismissed, still, pressed FROM @.guest WHERE shard = ANY($2::smallint[]) AND engine <> $1`), g.id, of)
 	if err != nil {
 		return nil, err
 	}

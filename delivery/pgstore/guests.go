@@ -116,26 +116,25 @@ func (g *guests) look(ctx context.Context, told, ticked bool) error {
 	if !told && len(c.ask)+len(visits)+len(g.lent)+g.hopes == 0 {
 		return nil
 	}
-	rows, err := g.read(ctx)
+	mine := g.rows.mine() // some may leave, or stay after all, before the end
+	rows, err := g.read(ctx, mine)
 	if err != nil {
 		return err
 	}
 	own := map[string]guestRow{}
 	lent := map[string]int{}
-	g.hopes = 0
+	g.hopes = len(rows)
 	for _, r := range rows {
-		switch {
-		case r.engine == g.id:
+		if r.engine == g.id {
 			own[r.lane] = r
-		case g.rows.Owns(r.lane):
+		} else {
 			lent[r.lane] += r.slots
 		}
-		g.hopes++
 	}
 	if err := g.visit(ctx, own, visits, ticked, &c); err != nil {
 		return err
 	}
-	g.host(rows, lent, ticked, &c)
+	g.host(rows, mine, lent, ticked, &c)
 	return g.write(ctx, &c)
 }
 

@@ -1,15 +1,22 @@
 package pgstore
 
+import "slices"
+
 // host answers those who ask, and sends away those who cannot stay. lent are the
-// attempts at a time that the table gives to guests of the lanes served here.
-func (g *guests) host(rows []guestRow, lent map[string]int, ticked bool, c *changes) {
+// attempts at a time that the table gives to guests of the lanes of some shards.
+func (g *guests) host(rows []guestRow, of []int16, lent map[string]int, ticked bool, c *changes) {
 	g.keepPromises(rows, lent)
 	for lane := range g.lent {
-		if _, some := lent[lane]; !some {
-			g.lanes.Lent(lane, 0)
-			delete(g.lent, lane)
-			delete(g.presses, lane)
+		if _, some := lent[lane]; some {
+			continue
 		}
+		if slices.Contains(of, shardOf(lane)) {
+			g.lanes.Lent(lane, 0)
+		} else if g.lanes.Lends(lane) { // it stayed after all: the next look tells
+			continue
+		}
+		delete(g.lent, lane)
+		delete(g.presses, lane)
 	}
 	stays, free := map[string]bool{}, map[string]bool{}
 	for lane, n := range lent {
@@ -25,7 +32,7 @@ func (g *guests) host(rows []guestRow, lent map[string]int, ticked bool, c *chan
 		}
 	}
 	for _, r := range rows {
-		if _, here := lent[r.lane]; !here || r.engine == g.id || r.dismissed {
+		if r.engine == g.id || r.dismissed || !g.rows.Owns(r.lane) {
 			continue
 		}
 		v := visitor{r.lane, r.engine}

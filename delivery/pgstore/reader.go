@@ -278,6 +278,10 @@ func (r *reader) obey(ctx context.Context, l letter) error {
 	case err != nil:
 		return err
 	}
+	if l.kind == inboxNote {
+		_, err = r.rows.pool.Exec(ctx, r.rows.sql.takeNote, l.xid, l.id, r.rows.engine)
+		return err
+	}
 	_, err = r.rows.pool.Exec(ctx, r.rows.sql.take, []string{l.xid}, []int64{l.id})
 	return err
 }

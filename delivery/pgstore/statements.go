@@ -3,7 +3,7 @@ package pgstore
 // statements are the texts with the schema's name filled in.
 type statements struct {
 	settings, store, storeNew, attempts, wait, keyed, unwait, reveal, setLanes, dropLanes, kill, post, take string
-	homeLock, home                                                                                          string
+	takeNote, homeLock, home                                                                                string
 	queued, stored, hidden, heads, refill, fetch, block, leap                                               string
 	loadHeads, loadAhead, loadLanes                                                                         string
 }
@@ -76,7 +76,7 @@ func (s schema) statements() statements {
 			SELECT w.seq, w.shard, w.lane, w.key, w.retry, w.due, w.attempts, w.tries, w.expires, false
 			FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::bytea[], $5::boolean[], $6::bigint[], $7::integer[], $8::integer[], $9::bigint[])
 				AS w (seq, shard, lane, key, retry, due, attempts, tries, expires)
-			WHERE EXISTS (SELECT FROM @.delivery d WHERE d.seq = w.seq) AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = w.seq)
+			WHERE (SELECT true FROM @.delivery d WHERE d.seq = w.seq) AND (SELECT true FROM @.outcome o WHERE o.seq = w.seq) IS NULL
 			ON CONFLICT (seq) DO NOTHING`),
 		unwait: s.sql(`DELETE FROM @.waiting WHERE seq = ANY($1::bigint[])`),
 		reveal: s.sql(`UPDATE @.waiting w SET hidden = false
@@ -107,6 +107,8 @@ func (s schema) statements() statements {
 			SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
 			RETURNING xid::text, id`),
 		take: s.sql(`DELETE FROM @.inbox i USING unnest($1::text[]::xid8[], $2::bigint[]) AS s (xid, id) WHERE i.xid = s.xid AND i.id = s.id`),
+		// A note is kept in memory: who has not that shard any more leaves it.
+		takeNote: s.sql(`DELETE FROM @.inbox i WHERE i.xid = $1::text::xid8 AND i.id = $2 AND (SELECT s.engine FROM @.shard s WHERE s.id = i.shard) = $3`),
 
 		queued: s.sql(`SELECT DISTINCT u.lane, u.key FROM unnest($1::text[], $2::bytea[]) AS u (lane, key)
 			WHERE (SELECT true FROM @.inbox i WHERE i.lane = u.lane AND i.key = u.key AND i.key <> '' LIMIT 1)`),
