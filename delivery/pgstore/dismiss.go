@@ -28,7 +28,10 @@ func (g *guests) dismiss(ctx context.Context, names ...string) error {
 		return nil
 	}
 	g.coolDown(lent...)
-	_, err := g.cfg.Pool.Exec(ctx, g.schema.sql(`UPDATE @.guest SET dismissed = true WHERE lane = ANY($1::text[]) AND NOT dismissed`), lent)
+	err := unlocked(func() error {
+		_, err := g.cfg.Pool.Exec(ctx, g.schema.sql(`UPDATE @.guest SET dismissed = true WHERE lane = ANY($1::text[]) AND NOT dismissed`), lent)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,19 @@ func (g *guests) read(ctx context.Context, of []int16) ([]guestRow, error) {
 
 // write stores what a look came to, and has the others look.
 func (g *guests) write(ctx context.Context, c *changes) error {
+	g.hopes += len(c.ask)
+	if len(c.still) > 0 {
+		poke(g.told)
+	}
+	if g.statements(c).Len() == 0 {
+		return nil
+	}
+	err := unlocked(func() error { return g.cfg.Pool.SendBatch(ctx, g.statements(c)).Close() })
+	g.bell.ring(newsGuests)
+	return err
+}
+
+func (g *guests) statements(c *changes) *pgx.Batch {
 	b := &pgx.Batch{}
 	if len(c.ask) > 0 {
 		shard := make([]int16, len(c.ask))
@@ -54,11 +67,9 @@ func (g *guests) write(ctx context.Context, c *changes) error {
 		b.Queue(g.schema.sql(`INSERT INTO @.guest (lane, engine, shard, slots) SELECT u.lane, e.id, u.shard, 0
 			FROM unnest($2::text[], $3::smallint[]) AS u (lane, shard), (SELECT id FROM @.engine WHERE id = $1 FOR KEY SHARE) AS e
 			ON CONFLICT DO NOTHING`), g.id, c.ask, shard)
-		g.hopes += len(c.ask)
 	}
 	if len(c.still) > 0 {
 		b.Queue(g.schema.sql(`UPDATE @.guest SET still = true WHERE engine = $1 AND lane = ANY($2::text[])`), g.id, c.still)
-		poke(g.told)
 	}
 	if len(c.gone) > 0 {
 		b.Queue(g.schema.sql(`DELETE FROM @.guest WHERE engine = $1 AND lane = ANY($2::text[])`), g.id, c.gone)
@@ -73,11 +84,19 @@ func (g *guests) write(ctx context.Context, c *changes) error {
 	for _, r := range c.dismissed {
 		b.Queue(g.schema.sql(`UPDATE @.guest SET dismissed = true WHERE lane = $1 AND engine = $2`), r.lane, r.engine)
 	}
-	if b.Len() == 0 {
-		return nil
+	return b
+}
+
+// unlocked does something again that the server gave up for another's sake: who
+// changes several rows of guests may meet who changes them in another order.
+func unlocked(do func() error) error {
+	err := do()
+	for range mostDeadlocks {
+		if !violates(err, "40P01", "") {
+			break
+		}
+		err = do()
 	}
-	err := g.cfg.Pool.SendBatch(ctx, b).Close()
-	g.bell.ring(newsGuests)
 	return err
 }
 

@@ -34,6 +34,9 @@ type member struct {
 	patience time.Duration // how long attempts are waited for before another shard is tried
 }
 
+// leastLeaving is for how long it is tried, at least, to give back what is held.
+const leastLeaving = 3 * time.Second
+
 // leastTimeout bounds what is asked of the database, however soon an engine
 // counts as dead.
 const leastTimeout = 10 * time.Second
@@ -83,7 +86,7 @@ func (s *Store) belong(ctx context.Context) error {
 	m.lanes.Close()
 	// What this process held is free at once if the database is there. The pool
 	// may be closed when Run returns.
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Expiry)
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(s.cfg.Expiry, leastLeaving))
 	defer cancel()
 	leave := s.bury(leaving, m.id, false)
 	if leave == nil {
@@ -122,7 +125,7 @@ func (s *Store) join(ctx context.Context) (_ *member, err error) {
 	err = s.cfg.Pool.QueryRow(ctx, s.schema.sql(`INSERT INTO @.engine (name, expires, low)
 		VALUES ($1, clock_timestamp() + $2::interval, $3) RETURNING id, clock_timestamp()`), s.cfg.Name, s.cfg.Expiry, first).Scan(&m.id, &now)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.unjoin(ctx, first))
 	}
 	m.rows.engine, m.rows.next, m.rows.end = m.id, first, first+blockRows
 	m.rows.low.Store(first)
@@ -137,6 +140,15 @@ func (s *Store) join(ctx context.Context) (_ *member, err error) {
 	s.setMember(m)
 	s.bell.ring(newsShards)
 	return m, nil
+}
+
+// unjoin takes back a row of which it is not known whether it is there: nobody
+// else was given that block.
+func (s *Store) unjoin(ctx context.Context, first int64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(s.cfg.Expiry, time.Second))
+	defer cancel()
+	_, err := s.cfg.Pool.Exec(ctx, s.schema.sql(`DELETE FROM @.engine WHERE low = $1`), first)
+	return err
 }
 
 // serve works until ctx ends or the membership is lost.

@@ -180,7 +180,12 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 				ahead = append(ahead, ds[i].LaneName())
 			}
 		}
-		err := m.guests.alone(ctx, func() error { return m.lanes.Enqueue(ctx, now, ds...) }, ahead...)
+		var err error
+		if ahead == nil {
+			err = m.lanes.Enqueue(ctx, now, ds...)
+		} else {
+			err = m.guests.alone(ctx, func() error { return m.lanes.Enqueue(ctx, now, ds...) }, ahead...)
+		}
 		if err == nil {
 			return s.awaitAheadNames(ctx, m, ds)
 		}
