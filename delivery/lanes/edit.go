@@ -132,11 +132,11 @@ func (o *editOp) apply(s *Store, b *Batch) {
 // changed takes note of what became of a row.
 func (o *editOp) changed(s *Store, e *edited, now int64) {
 	edit := &e.edit
-	s.nextSeq = max(s.nextSeq, edit.Row.Seq+1)
-	l := s.lane(edit.Row.Delivery.LaneName())
 	if edit.Away && !edit.Cancel {
 		return
 	}
+	s.nextSeq = max(s.nextSeq, edit.Row.Seq+1)
+	l := s.lane(edit.Row.Delivery.LaneName())
 	if e.removed != nil {
 		s.forget(e.removed)
 	} else if r := s.rows[edit.Row.Seq]; r != nil && r.bare > 0 {

@@ -91,6 +91,9 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 		}
 		b.Append = append(b.Append, a)
 		if away {
+			if l := s.visited[d.LaneName()]; l != nil && a.ahead() {
+				l.away = true // what follows may not pass it
+			}
 			if it.lane = s.asGuest(&a.Row, now); it.lane != nil {
 				a.Guest = true
 				it.reserve(s, 1)

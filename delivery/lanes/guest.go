@@ -3,6 +3,7 @@ package lanes
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/ringback-go/ringback/delivery"
 )
@@ -141,8 +142,20 @@ func (s *Store) Visit(name string, slots int) {
 		return
 	}
 	if l := s.lane(name); l.visit == 0 && !l.away { // else it leaves this moment, and is visited when it has
-		l.visit, l.most, l.away, l.well = slots, 0, false, false
+		l.visit, l.stay, l.most, l.away, l.well = slots, 0, 0, false, false
 		s.visited[name] = l
+	}
+}
+
+// Stay bounds all visits: nothing of them is started after so long from now,
+// unless it is called again. A host that cannot reach its guest waits for that.
+func (s *Store) Stay(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock(zeroTime)
+	for _, l := range s.visited {
+		l.stay = now + micros(d)
+		s.place(l, now)
 	}
 }
 

@@ -252,3 +252,18 @@ func TestGuestDies(t *testing.T) {
 		s.leases(s.host, 4)
 	})
 }
+
+// TestGuestLosesSight: a visit that is bounded starts nothing after that.
+func TestGuestLosesSight(t *testing.T) {
+	t.Parallel()
+	stays(t, 2, func(t *testing.T, s *stay) {
+		s.publish(s.guest, 4, delivery.Delivery{})
+		s.guest.store.Stay(time.Second)
+		time.Sleep(time.Second - time.Millisecond)
+		s.settles(s.guest, delivery.Done, "", s.leases(s.guest, 2)...)
+		time.Sleep(time.Millisecond)
+		s.leases(s.guest, 0)
+		s.guest.store.Stay(time.Second)
+		s.leases(s.guest, 2)
+	})
+}

@@ -79,10 +79,11 @@ type lane struct {
 	plate    *delivery.Delivery // of its bare rows: it names the lane and nothing else
 	away     bool               // on its way to another owner: nothing starts
 
-	lent  int  // attempts at a time that guests have
-	visit int  // attempts at a time that it has here, as a guest; 0: it is none
-	most  int  // of those, since the last look
-	well  bool // one of them went well
+	lent  int   // attempts at a time that guests have
+	visit int   // attempts at a time that it has here, as a guest; 0: it is none
+	stay  int64 // and until when; 0: until it departs
+	most  int   // of those, since the last look
+	well  bool  // one of them went well
 
 	health
 
@@ -127,6 +128,9 @@ func (l *lane) open(now int64, defaultCap int) bool {
 	limit := l.limit(defaultCap) - l.lent
 	if l.throttle > 0 {
 		limit = min(limit, l.throttle)
+	}
+	if l.visit > 0 && l.stay != 0 && l.stay <= now {
+		return false
 	}
 	return l.mode == delivery.LaneOpen && !l.away && l.inFlight < limit && l.hold <= now && l.rateAt() <= now
 }

@@ -9,13 +9,15 @@ import (
 // alone does something with lanes that this engine serves while they have no
 // guests: for them, that would come too late.
 func (g *guests) alone(ctx context.Context, do func() error, names ...string) error {
-	names = slices.DeleteFunc(slices.Clone(names), func(lane string) bool { return !g.rows.Owns(lane) })
-	err := g.dismiss(ctx, names...)
+	others := func(lane string) bool { return !g.rows.Owns(lane) }
+	mine := slices.DeleteFunc(slices.Clone(names), others)
+	err := g.dismiss(ctx, mine...)
 	if err == nil {
 		err = do()
 	}
-	if err == nil {
-		err = g.dismiss(ctx, names...) // one came in between, or the lane went, with guests
+	if err == nil { // one came in between, or the lane went or came, with guests
+		come := slices.DeleteFunc(slices.Clone(names), func(lane string) bool { return others(lane) || slices.Contains(mine, lane) })
+		err = g.dismiss(ctx, append(mine, come...)...)
 	}
 	return err
 }
@@ -36,7 +38,7 @@ func (g *guests) dismiss(ctx context.Context, names ...string) error {
 		return err
 	}
 	g.bell.ring(newsGuests)
-	end := g.sentAway(lent).Add(dismissal)
+	end := g.sentAway(lent).Add(g.dismissal())
 	for pause := time.Millisecond; ; pause = min(2*pause, guestPause) {
 		var some bool
 		err := g.cfg.Pool.QueryRow(ctx, g.schema.sql(`SELECT EXISTS (SELECT FROM @.guest WHERE lane = ANY($1::text[]) AND slots > 0 AND NOT still)`), lent).Scan(&some)
@@ -49,6 +51,13 @@ func (g *guests) dismiss(ctx context.Context, names ...string) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// arrives has the next dismissal of a lane waited for, whoever was sent away before.
+func (g *guests) arrives(lane string) {
+	g.coolMu.Lock()
+	defer g.coolMu.Unlock()
+	delete(g.away, lane)
 }
 
 // sentAway returns when the last of lanes was without guests, or they were sent

@@ -59,6 +59,9 @@ func (g *guests) write(ctx context.Context, c *changes) error {
 
 func (g *guests) statements(c *changes) *pgx.Batch {
 	b := &pgx.Batch{}
+	if len(c.granted) > 0 && g.lenient { // what is used must be known after a crash
+		b.Queue(g.sql.settings)
+	}
 	if len(c.ask) > 0 {
 		shard := make([]int16, len(c.ask))
 		for i, lane := range c.ask {
@@ -103,11 +106,15 @@ func unlocked(do func() error) error {
 // sendHome has what a dead engine held as a guest be waiting, and tells the
 // engines that serve it.
 func (s *Store) sendHome(ctx context.Context, tx pgx.Tx, engine, low int64) error {
+	// An operator who cancels one of them this moment is done before, or sees it wait.
+	const held = `d.seq >= $2 AND d.guest = $1
+		AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) AND NOT EXISTS (SELECT FROM @.waiting w WHERE w.seq = d.seq)`
+	if _, err := tx.Exec(ctx, s.schema.sql(`SELECT FROM @.delivery d WHERE `+held+` FOR UPDATE`), engine, low); err != nil {
+		return err
+	}
 	rs, err := tx.Query(ctx, s.schema.sql(`INSERT INTO @.waiting (seq, shard, lane, key, retry, due, attempts, tries, expires, hidden)
 		SELECT d.seq, d.shard, d.lane, '', false, d.due, 0, 0, d.expires, false FROM @.delivery d
-		WHERE d.seq >= $2 AND d.guest = $1
-		AND NOT EXISTS (SELECT FROM @.outcome o WHERE o.seq = d.seq) AND NOT EXISTS (SELECT FROM @.waiting w WHERE w.seq = d.seq)
-		RETURNING lane, due`), engine, low)
+		WHERE `+held+` RETURNING lane, due`), engine, low)
 	if err != nil {
 		return err
 	}

@@ -57,9 +57,9 @@ const (
 	pressedTicks = 3
 	// guestPause is the least time between two looks.
 	guestPause = 20 * time.Millisecond
-	// dismissal is how long it is waited for guests to stop. One that does not
-	// hear of it in that time goes by the registry, as anybody does.
-	dismissal = time.Second
+	// dismissalMin is how long it is waited for guests to stop, at least: so long
+	// they start attempts without having looked again.
+	dismissalMin = time.Second
 )
 
 func newGuests(m *member) guests {
@@ -69,6 +69,8 @@ func newGuests(m *member) guests {
 		promised: map[visitor]int{}, presses: map[string]int{},
 	}
 }
+
+func (g *guests) dismissal() time.Duration { return max(dismissalMin, 4*g.cfg.Poll) }
 
 // run looks when something is new, and from time to time while anybody is a
 // guest or asked to be one.
@@ -113,6 +115,7 @@ func (g *guests) look(ctx context.Context, told, ticked bool) error {
 	var c changes
 	visits := g.lanes.Visits(ticked)
 	c.ask = g.wished(mostVisits - len(visits) - g.hopes)
+	begin := time.Now()
 	if !told && len(c.ask)+len(visits)+len(g.lent)+g.hopes == 0 {
 		return nil
 	}
@@ -134,6 +137,7 @@ func (g *guests) look(ctx context.Context, told, ticked bool) error {
 	if err := g.visit(ctx, own, visits, ticked, &c); err != nil {
 		return err
 	}
+	g.lanes.Stay(g.dismissal() - time.Since(begin)) // who is sent away from now on is waited for until then
 	g.host(rows, mine, lent, ticked, &c)
 	return g.write(ctx, &c)
 }
@@ -148,7 +152,7 @@ func (g *guests) wished(most int) []string {
 	}
 	var ask []string
 	for lane, n := range g.lanes.Sent() {
-		if g.counts[lane] += n; g.counts[lane] >= askLetters && len(ask) < most && !g.cools(lane) {
+		if g.counts[lane] += n; g.counts[lane] >= askLetters && len(ask) < most && !g.cools(lane) && !g.rows.Owns(lane) {
 			ask = append(ask, lane)
 			g.counts[lane] = 0
 		}
@@ -200,6 +204,8 @@ func (g *guests) visit(ctx context.Context, own map[string]guestRow, visits []la
 	for lane, r := range own {
 		switch {
 		case visiting[lane]:
+		case g.rows.Owns(lane): // since it asked
+			c.gone = append(c.gone, lane)
 		case r.dismissed || r.still:
 			g.coolDown(lane)
 			c.gone = append(c.gone, lane)

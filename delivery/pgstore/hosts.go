@@ -59,6 +59,7 @@ func (g *guests) host(rows []guestRow, of []int16, lent map[string]int, ticked b
 		}
 		if free[r.lane] { // else the attempts of before end first
 			r.slots = g.promised[v]
+			g.arrives(r.lane)
 			c.granted = append(c.granted, r)
 		}
 	}

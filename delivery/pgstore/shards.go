@@ -204,6 +204,10 @@ func (s *Store) idle() string {
 // bury ends an engine: what it held in memory alone is indexed, its shards are
 // free. If it must be dead for that, one that came alive again is left alone.
 func (s *Store) bury(ctx context.Context, id int64, dead bool) error {
+	return unlocked(func() error { return s.buryOnce(ctx, id, dead) })
+}
+
+func (s *Store) buryOnce(ctx context.Context, id int64, dead bool) error {
 	return pgx.BeginFunc(ctx, s.cfg.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, s.sql.settings); err != nil {
 			return err
