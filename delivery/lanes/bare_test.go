@@ -129,7 +129,7 @@ func TestBareRows(t *testing.T) {
 		"are sent in order, unindexed": {
 			do: func(t *testing.T, c *counted, store *lanes.Store) {
 				bytes, _, rows, err := store.Audit(false)
-				if err != nil || rows != bodies || bytes > bodies*1600/2 {
+				if err != nil || rows != bodies || bytes > bodies*1500/2 {
 					t.Errorf("memory has %d rows and %d bytes: %v", rows, bytes, err)
 				}
 				for _, r := range c.rows {
@@ -277,7 +277,7 @@ func TestBareRowsInOrder(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		bare := (bodies*1600 - bytes) / (1600 - lanes.BareCost) // of those that cost 1,600 bytes otherwise
+		bare := (bodies*1500 - bytes) / (1500 - lanes.BareCost) // of those that cost 1,500 bytes otherwise
 		if got := settleAll(t, store); !slices.IsSorted(got) || len(got) != bodies {
 			t.Errorf("sent in the order %v", got)
 		}

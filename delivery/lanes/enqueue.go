@@ -12,18 +12,24 @@ var zeroTime time.Time
 
 type enqueueOp struct {
 	opState
-	items []*enqueued
+	items []enqueued
 }
 
-// enqueued is all that one delivery needs in memory, in one allocation.
+// enqueued is what is needed of one delivery until it is stored.
 type enqueued struct {
-	append   Append
+	append Append
+	row    *row // what stays in memory
+	lane   *lane
+	folded *Incoming // nil: enqueued here
+	left   bool      // not for this owner to fold
+	bare   bool      // memory is to have no more than its numbers
+}
+
+// kept is what stays in memory of one that waits there, in one allocation: a row
+// that lives long keeps no others alive.
+type kept struct {
 	delivery delivery.Delivery
 	row      row
-	lane     *lane
-	folded   *Incoming // nil: enqueued here
-	left     bool      // not for this owner to fold
-	bare     bool      // memory is to have no more than its numbers
 }
 
 // Enqueue implements [delivery.Store].
@@ -34,7 +40,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 	if len(ds) == 0 {
 		return nil
 	}
-	o := &enqueueOp{items: make([]*enqueued, len(ds))}
+	o := &enqueueOp{items: make([]enqueued, len(ds))}
 	o.rows = len(ds)
 	if !now.IsZero() {
 		o.now = now.UnixMicro()
@@ -43,9 +49,8 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, ds ...delivery.Deliv
 		if err := validate(i, &d); err != nil {
 			return err
 		}
-		it := &enqueued{delivery: d} // one each: a row that lives long keeps no others alive
-		o.items[i] = it
-		it.append.Delivery = &it.delivery
+		k := &kept{delivery: d}
+		o.items[i].row, o.items[i].append.Delivery = &k.row, &k.delivery
 		o.sole = o.sole || d.Key != ""
 	}
 	return s.commit(ctx, o)
@@ -81,7 +86,7 @@ func (o *enqueueOp) build(s *Store, b *Batch) {
 		now = b.Now
 	}
 	for i := range o.items {
-		it := o.items[i]
+		it := &o.items[i]
 		a, d := &it.append, it.append.Delivery
 		it.lane, it.bare = nil, false
 		*a = Append{Row: it.begin(now), Source: a.Source}
@@ -132,7 +137,7 @@ func (it *enqueued) begin(now int64) Row {
 	if it.folded != nil {
 		return it.folded.Row
 	}
-	return newRow(&it.delivery, now)
+	return newRow(it.append.Delivery, now)
 }
 
 func newRow(d *delivery.Delivery, now int64) Row {
@@ -177,7 +182,7 @@ func (s *Store) mayHold(l *lane, r *Row, now int64) (index, bare bool) {
 
 func (o *enqueueOp) apply(s *Store, b *Batch) {
 	for i := range o.items {
-		it := o.items[i]
+		it := &o.items[i]
 		a := &it.append
 		l := it.lane
 		it.reserve(s, -1)
@@ -194,7 +199,7 @@ func (o *enqueueOp) apply(s *Store, b *Batch) {
 			continue
 		}
 		l = s.lane(l.name) // it may have been forgotten while the batch was written
-		r := &it.row
+		r := it.row
 		if it.bare {
 			r = l.strip(a.Row) // the rest is let go of
 		} else {
@@ -232,7 +237,7 @@ func (s *Store) tidy(l *lane, now int64) {
 
 func (o *enqueueOp) revert(s *Store, b *Batch) {
 	for i := range o.items {
-		it := o.items[i]
+		it := &o.items[i]
 		it.reserve(s, -1)
 		s.tidy(it.lane, b.Now)
 	}

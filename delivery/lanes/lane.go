@@ -52,7 +52,7 @@ func (r *row) class() int {
 func (r *Row) ahead() bool { return r.Due == 0 && r.Attempts == 0 }
 
 // cost is what holding the row takes, in bytes.
-func (r *Row) cost() int { return 600 + len(r.Delivery.Body) }
+func (r *Row) cost() int { return 500 + len(r.Delivery.Body) }
 
 // lane is what memory knows of one lane. A lane that has nothing and is nothing
 // special is forgotten.

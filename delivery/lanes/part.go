@@ -257,12 +257,12 @@ func (s *Store) Fold(ctx context.Context, rows ...Incoming) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	o := &enqueueOp{items: make([]*enqueued, len(rows))}
+	o := &enqueueOp{items: make([]enqueued, len(rows))}
 	o.rows = len(rows)
 	for i := range rows {
-		it := &enqueued{folded: &rows[i]}
+		it := &o.items[i]
+		it.row, it.folded = new(row), &rows[i]
 		it.append.Delivery, it.append.Source = rows[i].Delivery, rows[i].Source
-		o.items[i] = it
 		o.sole = o.sole || it.append.Delivery.Key != ""
 	}
 	return s.commit(ctx, o)

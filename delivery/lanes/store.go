@@ -19,7 +19,7 @@ type Config struct {
 	// HoldBytes bounds the rows that wait in memory, counted with their bodies
 	// and what it costs to keep them; a third of it is for those whose delivery
 	// is left to a Fetcher. The rest waits in the backend.
-	// 0 is 16 MiB. A backend that HoldsAll is not bounded by it.
+	// 0 is 32 MiB. A backend that HoldsAll is not bounded by it.
 	HoldBytes int
 	// Straggle is how many younger rows may be committed before a row that is
 	// still unsettled is indexed. It bounds what a start must look through.
@@ -85,7 +85,7 @@ type Store struct {
 // what a crash left half closed.
 func Open(ctx context.Context, backend Backend, cfg Config) (*Store, error) {
 	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, 16)
-	cfg.HoldBytes = cmp.Or(cfg.HoldBytes, 16<<20)
+	cfg.HoldBytes = cmp.Or(cfg.HoldBytes, 32<<20)
 	cfg.Straggle = cmp.Or(cfg.Straggle, 60_000)
 	cfg.BatchRows = cmp.Or(cfg.BatchRows, 2_000)
 	s := &Store{
@@ -259,7 +259,7 @@ func (s *Store) wants(l *lane, class int, now int64) bool {
 // it is alone, an eighth among many, so that each leaves room for others.
 func (s *Store) share(l *lane, class int) int {
 	free := s.room - s.held
-	cost := 1100
+	cost := 1000
 	if r := l.queue[class].head(); r != nil {
 		cost = r.full()
 	}

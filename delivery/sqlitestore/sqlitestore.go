@@ -114,8 +114,10 @@ func (s *Store) openPath(ctx context.Context, path, driver string) error {
 		}
 		return err
 	}
+	// Rows are written once and, held in memory, not read again: caches of pages
+	// can be small.
 	s.rows.write, err = sql.Open(driver, source(path, "busy_timeout(5000)", "synchronous(FULL)",
-		"cache_size(-8192)", "wal_autocheckpoint(3000)", "journal_size_limit(25165824)", "foreign_keys(1)"))
+		"cache_size(-4096)", "wal_autocheckpoint(3000)", "journal_size_limit(25165824)", "foreign_keys(1)"))
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (s *Store) openPath(ctx context.Context, path, driver string) error {
 	if s.rows.file, err = os.Stat(path); err != nil {
 		return err
 	}
-	s.rows.read, err = sql.Open(driver, source(path, "busy_timeout(5000)", "query_only(1)", "cache_size(-4096)"))
+	s.rows.read, err = sql.Open(driver, source(path, "busy_timeout(5000)", "query_only(1)", "cache_size(-1024)"))
 	if err != nil {
 		return err
 	}
