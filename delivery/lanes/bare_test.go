@@ -58,7 +58,7 @@ func openBare(t *testing.T, straggle int64) (*counted, *lanes.Store) {
 	f := newFake(1)
 	f.calm = true
 	c := &counted{fetching: fetching{&owner{fake: f}}}
-	store, err := lanes.Open(t.Context(), c, lanes.Config{HoldBytes: 80_000, MaxInFlight: 2 * bodies, Straggle: straggle})
+	store, err := lanes.Open(t.Context(), c, lanes.Config{HoldBytes: 50_000, MaxInFlight: 2 * bodies, Straggle: straggle})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -255,8 +255,8 @@ func (s *Store) wants(l *lane, class int, now int64) bool {
 	return l.next[class] <= now && (l.next[class] == 0 || l.queue[class].len() < s.share(l, class)/4+1 || l.queue[class].head().Due > now)
 }
 
-// share is how many rows of a class a lane may hold: half of what is free where
-// it is alone, an eighth among many, so that each leaves room for others.
+// share is how many rows of a class a lane may hold: twice what it leaves free
+// where it is alone, an eighth of it among many, so that others find room.
 func (s *Store) share(l *lane, class int) int {
 	free := s.room - s.held
 	cost := 1000
@@ -267,7 +267,7 @@ func (s *Store) share(l *lane, class int) int {
 	if free < s.room/8 { // many lanes: each still goes on
 		least = 2
 	}
-	return min(max(free/min(8, 1+len(s.lanes))/cost, least), 8192)
+	return max(2*free/min(16, max(1, len(s.lanes)))/cost, least)
 }
 
 // wakeTime is when the passing of time alone will change what the lane may do.

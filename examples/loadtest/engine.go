@@ -228,7 +228,7 @@ func loopRound(ctx context.Context, b *bench, row row) (round, error) {
 
 func playLoop(ctx context.Context, o order) (_ report, err error) {
 	// Who has few endpoints gives each more than the default.
-	lane := lanes.Config{MaxInFlight: max(16, min(64, slots/o.Endpoints))}
+	lane := lanes.Config{MaxInFlight: max(16, slots/o.Endpoints)}
 	if o.Engines > 1 {
 		return playEngines(ctx, o, lane)
 	}
