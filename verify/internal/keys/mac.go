@@ -13,12 +13,16 @@ type MACs struct {
 	pool sync.Pool
 }
 
-// MAC is one state. It does not copy long texts that are given to Bytes.
+// MAC is one state, with room that is any key's. It does not copy long texts
+// that are given to Bytes.
 type MAC struct {
 	mac  hash.Hash
 	text []byte // collects what is short: hashing in one piece is quicker
 	sum  [sha256.Size]byte
 }
+
+// rooms are MACs without a state: thousands of keys are not used at a time.
+var rooms = sync.Pool{New: func() any { return &MAC{text: make([]byte, 0, roomText)} }}
 
 const (
 	roomText = 1 << 10
@@ -29,18 +33,19 @@ const (
 // change.
 func NewMACs(key []byte) *MACs {
 	p := new(MACs)
-	p.pool.New = func() any { return &MAC{mac: hmac.New(sha256.New, key), text: make([]byte, 0, roomText)} }
+	p.pool.New = func() any { return hmac.New(sha256.New, key) }
 	return p
 }
 
 // Start returns a fresh state.
 func (p *MACs) Start() *MAC {
-	m, ok := p.pool.Get().(*MAC)
-	if !ok { // the pool holds nothing else
+	m, ok := rooms.Get().(*MAC)
+	mac, fits := p.pool.Get().(hash.Hash)
+	if !ok || !fits { // the pools hold nothing else
 		panic("keys: foreign value in a pool")
 	}
-	m.mac.Reset()
-	m.text = m.text[:0]
+	mac.Reset()
+	m.mac, m.text = mac, m.text[:0]
 	return m
 }
 
@@ -69,8 +74,10 @@ func (p *MACs) Finish(m *MAC) [sha256.Size]byte {
 	m.flush()
 	m.mac.Sum(m.sum[:0])
 	sum := m.sum
+	p.pool.Put(m.mac)
+	m.mac = nil
 	if cap(m.text) <= keepText {
-		p.pool.Put(m)
+		rooms.Put(m)
 	}
 	return sum
 }
