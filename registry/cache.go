@@ -22,8 +22,8 @@ const (
 // call with an error.
 //
 // If the other Registry is [Versioned], the Cache asks it for its version when
-// something kept is over, and before it reads while none is known, at most once
-// per time to live. While the version
+// something kept is over, and before it reads while none is known that young, at
+// most once per time to live and once after a change of its own. While the version
 // stays the same, what is kept counts as read when the version was asked for,
 // up to a minute after it was read in earnest; when it has changed, everything
 // is dropped. When it cannot be read, results end by themselves. Nothing is
@@ -147,6 +147,7 @@ func (c *Cache) Set(ctx context.Context, subs ...Subscription) ([]Subscription, 
 		return nil, errNoRegistry
 	}
 	stored, err := c.inner.Set(ctx, subs...)
+	c.versions.changed()
 	if err != nil {
 		// It may be stored all the same, and under IDs that are not known here.
 		c.dropAll()
@@ -178,6 +179,7 @@ func (c *Cache) Forget(id string) {
 	if c.inner == nil {
 		return
 	}
+	c.versions.changed()
 	c.matches.dropAll() // first, as in dropAll
 	c.gets.drop(id)
 }

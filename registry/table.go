@@ -80,7 +80,8 @@ func (t *table[K, V]) find(k K, now time.Duration) *entry[V] {
 
 // load returns what another caller is reading for k, or reads it. Before it
 // reads again what it knew, it asks whether anything has changed at all; before
-// it reads for the first time, too, or the result could not be told to be good.
+// it reads for the first time, too, where the last answer is an old one, or the
+// result could not be told to be good for long.
 func (t *table[K, V]) load(ctx context.Context, c *Cache, k K, from func(context.Context, K) (V, error)) (V, error) {
 	s := t.shard(k)
 	asked := false
@@ -94,7 +95,7 @@ func (t *table[K, V]) load(ctx context.Context, c *Cache, k K, from func(context
 		}
 		r := s.reads[k]
 		if r == nil || now-r.started >= c.ttl { // one that takes longer is not waited for
-			if !asked && (e != nil || c.versions.unknown()) {
+			if !asked && (e != nil || c.versions.unsure(now)) {
 				s.mu.Unlock()
 				var err error
 				if asked, err = c.versions.ask(ctx, now); err != nil {

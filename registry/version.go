@@ -70,9 +70,27 @@ func (v *versions) run() *run {
 	return v.current.Load()
 }
 
-// unknown reports whether a read that started now would belong to no run
-// although there are versions.
-func (v *versions) unknown() bool { return v != nil && v.current.Load() == nil }
+// unsure reports whether a read that started now would belong to no run, or to
+// one that is over and may well not go on, although there are versions.
+func (v *versions) unsure(now time.Duration) bool {
+	if v == nil {
+		return false
+	}
+	r := v.current.Load()
+	return r == nil || now >= r.until()
+}
+
+// changed ends the current run: this process has changed something, so that the
+// next answer would end it anyway, and with it what was read meanwhile.
+func (v *versions) changed() {
+	if v == nil {
+		return
+	}
+	v.mu.Lock()
+	v.current.Store(nil)
+	v.under, v.asked = nil, -v.cache.ttl
+	v.mu.Unlock()
+}
 
 // ask asks for the version, or waits for who does, if the last answer is older
 // than the time to live. It reports whether there is nothing more to wait for;

@@ -92,6 +92,65 @@ func TestCacheVersionSavesReads(t *testing.T) {
 	})
 }
 
+// What is read for the first time lives on, also where the last answer was old,
+// or one from before a change: of the first of many readers nothing is read twice.
+func TestCacheVersionOfFirstReads(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(t *testing.T, cache *registry.Cache, inner *dated){
+		"nothing": func(*testing.T, *registry.Cache, *dated) {},
+		"changed by another, long ago": func(t *testing.T, _ *registry.Cache, inner *dated) {
+			t.Helper()
+			put(t, inner, labeled("two"))
+			time.Sleep(5 * time.Second)
+		},
+		"set": func(t *testing.T, cache *registry.Cache, _ *dated) {
+			t.Helper()
+			put(t, cache, labeled("two"))
+		},
+		"set twice": func(t *testing.T, cache *registry.Cache, _ *dated) {
+			t.Helper()
+			put(t, cache, labeled("two"))
+			if _, err := cache.Get(t.Context(), "sub_1"); err != nil {
+				t.Fatal(err)
+			}
+			put(t, cache, labeled("three"))
+		},
+		"deleted": func(t *testing.T, cache *registry.Cache, inner *dated) {
+			t.Helper()
+			inner.version.Add(1)
+			if err := cache.Delete(t.Context(), "sub_2"); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"told": func(t *testing.T, cache *registry.Cache, inner *dated) {
+			t.Helper()
+			put(t, inner, labeled("two"))
+			cache.Forget("sub_1")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				inner := new(dated)
+				cache := registry.NewCache(inner, 0)
+				put(t, inner, labeled("one"))
+				look(t, cache, "one")
+				before(t, cache, inner)
+				fresh := registry.Topic{Dialect: "standard", Tenant: valid().Tenant, Type: "a"}
+				for range 3 {
+					if subs, err := cache.Match(t.Context(), fresh); err != nil || len(subs) != 1 {
+						t.Fatalf("Match: %v, %v", subs, err)
+					}
+					time.Sleep(time.Second)
+				}
+				if n := inner.matches.Load(); n != 2 { // of look, and of fresh
+					t.Errorf("matched %d times, want 2", n)
+				}
+			})
+		})
+	}
+}
+
 // A change drops everything, also what would be good on its own for a while.
 func TestCacheVersionDropsEverything(t *testing.T) {
 	t.Parallel()
