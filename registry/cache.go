@@ -40,7 +40,8 @@ const (
 // sees its own changes at once; changes by others are seen when the time to
 // live is over, or after [Cache.Forget]. That is also the time for which a
 // subscription may still match after its ExpiresAt. Misses for one key wait
-// for one read; an unknown ID is remembered like a known one, other errors
+// for one read, and those of Match for a read of all if the other Registry is a
+// [BatchMatcher]; an unknown ID is remembered like a known one, other errors
 // are not. At most 65,536 results of Get are kept, and 65,536 of Match and the
 // subscriptions in them, together.
 //
@@ -51,8 +52,9 @@ type Cache struct {
 	start   time.Time // durations since then are monotonic
 	gets    *table[string, Subscription]
 	matches *table[Topic, []Subscription]
-	// versions is nil if inner has none.
+	// versions is nil if inner has none, together if it answers one at a time.
 	versions *versions
+	together *together
 }
 
 var (
@@ -83,6 +85,9 @@ func NewCache(r Registry, ttl time.Duration) *Cache {
 	c.matches.kept = c.keep
 	if from, ok := r.(Versioned); ok {
 		c.versions = &versions{cache: c, from: from, asked: -ttl}
+	}
+	if from, ok := r.(BatchMatcher); ok {
+		c.together = &together{from: from, alone: r.Match}
 	}
 	return c
 }
@@ -135,10 +140,17 @@ func (c *Cache) Match(ctx context.Context, t Topic) ([]Subscription, error) {
 	if e := c.matches.find(t, time.Since(c.start)); e != nil {
 		return e.value, e.err
 	}
-	return c.matches.load(ctx, c, t, func(ctx context.Context, t Topic) ([]Subscription, error) {
-		subs, err := c.inner.Match(ctx, t)
-		return slices.Clip(subs), err // so that an append copies
-	})
+	return c.matches.load(ctx, c, t, c.match)
+}
+
+// match asks the other Registry.
+func (c *Cache) match(ctx context.Context, t Topic) ([]Subscription, error) {
+	match := c.inner.Match
+	if c.together != nil {
+		match = c.together.match
+	}
+	subs, err := match(ctx, t)
+	return slices.Clip(subs), err // so that an append copies
 }
 
 // Set implements [Registry].

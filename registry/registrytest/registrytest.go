@@ -170,7 +170,33 @@ func (b *bench) match(t registry.Topic) []registry.Subscription {
 	if err != nil {
 		b.Fatalf("Match(%+v): %v", t, err)
 	}
+	if batch, ok := b.reg.(registry.BatchMatcher); ok {
+		b.matchBatch(batch, t, subs)
+	}
 	return subs
+}
+
+// matchBatch asks for t among others, twice.
+func (b *bench) matchBatch(batch registry.BatchMatcher, t registry.Topic, want []registry.Subscription) {
+	b.Helper()
+	other, open := t, t
+	other.Type, open.Tenant = "nobody's \" \\ \u2028 <é>", ""
+	found, err := batch.MatchBatch(b.ctx, []registry.Topic{other, t, open, t})
+	if err != nil || len(found) != 4 {
+		b.Fatalf("MatchBatch: %d, %v, want one for each topic", len(found), err)
+	}
+	for i, n := range []int{0, len(want), -1, len(want)} {
+		switch {
+		case found[i].Err != nil:
+			b.Fatalf("MatchBatch, topic %d: %v", i, found[i].Err)
+		case n >= 0 && len(found[i].Subscriptions) != n:
+			b.Fatalf("MatchBatch, topic %d: %d subscriptions, want %d", i, len(found[i].Subscriptions), n)
+		case n > 0:
+			for k, s := range found[i].Subscriptions {
+				b.same("MatchBatch", s, want[k])
+			}
+		}
+	}
 }
 
 // one returns the only one of subs.

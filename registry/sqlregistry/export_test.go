@@ -12,7 +12,7 @@ func Queries(r *Registry) []string {
 	scope, _ := matchQuery(registry.Topic{Tenant: "t", Scope: "s"})
 	page, _ := listQuery(registry.Filter{Dialect: "d", Tenant: "t"}, new(registry.Subscription), 1)
 	next, _ := listQuery(registry.Filter{}, new(registry.Subscription), 1)
-	queries := []string{selectByID, selectBySlot, open, tenant, scope, page, next, deleteByID, deleteTypes}
+	queries := []string{selectByID, selectBySlot, open, tenant, scope, page, next, r.flavor.matchMany, deleteByID, deleteTypes}
 	for i, q := range queries {
 		queries[i] = r.bind(q)
 	}

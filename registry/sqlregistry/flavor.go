@@ -33,6 +33,9 @@ type flavor struct {
 	raise string
 	// triggers count the changes that are made past this package.
 	triggers []string
+	// matchMany finds the candidates of a JSON list of ranges, with the topics'
+	// numbers: one range of the index after another, whatever the statistics say.
+	matchMany string
 	// prepares says that statements which run often are prepared by us. The
 	// drivers of PostgreSQL do it where what is between allows it.
 	prepares bool
@@ -56,6 +59,10 @@ var flavors = map[Flavor]flavor{
 			"CREATE TRIGGER subscription_updated AFTER UPDATE ON subscription BEGIN " + count + "; END",
 			"CREATE TRIGGER subscription_deleted AFTER DELETE ON subscription BEGIN " + count + "; END",
 		},
+		matchMany: "SELECT json_extract(w.value, '$.n'), " + columns + " FROM json_each(?) w " +
+			"CROSS JOIN @subscription_type t CROSS JOIN @subscription s " +
+			"WHERE t.dialect = json_extract(w.value, '$.dialect') AND t.type = json_extract(w.value, '$.type') " +
+			"AND t.scope = json_extract(w.value, '$.scope') AND t.tenant = json_extract(w.value, '$.tenant') AND s.id = t.id",
 		prepares:    true,
 		binary:      "BLOB",
 		placeholder: func(b []byte, _ int) []byte { return append(b, '?') },
@@ -78,6 +85,9 @@ var flavors = map[Flavor]flavor{
 				"FOR EACH STATEMENT WHEN (current_setting('ringback.counted', true) IS DISTINCT FROM 'yes') " +
 				"EXECUTE FUNCTION @ringback_registry_count()",
 		},
+		matchMany: "SELECT w.n, s.* FROM json_to_recordset(?::json) AS w (n integer, dialect text, type text, scope text, tenant text) " +
+			"CROSS JOIN LATERAL (SELECT " + columns + " FROM @subscription_type t JOIN @subscription s ON s.id = t.id " +
+			"WHERE t.dialect = w.dialect AND t.type = w.type AND t.scope = w.scope AND t.tenant = w.tenant OFFSET 0) s",
 		binary:      "BYTEA",
 		bytewise:    `COLLATE "C"`,
 		placeholder: func(b []byte, n int) []byte { return strconv.AppendInt(append(b, '$'), int64(n), 10) },

@@ -53,6 +53,8 @@ var (
 	_ registry.Registry  = (*Registry)(nil)
 	_ registry.Versioned = (*Registry)(nil)
 	_ registry.Counter   = (*Registry)(nil)
+
+	_ registry.BatchMatcher = (*Registry)(nil)
 )
 
 // maxSchema is the length at which PostgreSQL cuts names off, in bytes.
