@@ -39,6 +39,7 @@ type settings struct {
 	events    int
 	rounds    int
 	endpoints int
+	cold      bool
 	json      bool
 	profile   string
 	postgres  string
@@ -78,6 +79,7 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags.IntVar(&s.events, "events", 30_000, "events per engine and round")
 	flags.IntVar(&s.rounds, "rounds", 3, "rounds; in each every row takes its turn, between two runs of the bare loop")
 	flags.IntVar(&s.endpoints, "endpoints", 20, "endpoints that share the events; fairness takes 20 always")
+	flags.BoolVar(&s.cold, "cold", false, "measure from an engine's first event on; without, each endpoint has had one before, and what is measured is the rate that lasts")
 	flags.BoolVar(&s.json, "json", false, "print JSON instead of the table")
 	flags.StringVar(&s.profile, "cpuprofile", "", "write a profile of the engine's process in the last round to `FILE`; of several rows, to FILE with a dot and the row's name behind it")
 	flags.StringVar(&s.on, "on", "sqlite", "`STORE` of enqueue, backlog, fairness and latency: sqlite or postgres")

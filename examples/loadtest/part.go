@@ -35,6 +35,7 @@ type order struct {
 	Profile    string  // where to write a profile; empty is nowhere
 	Events     int     // how many to publish
 	Endpoints  int     // that share them
+	Cold       bool    // measure from an engine's first event on
 	Goroutines int     // of the bare loop
 	Waiting    int     // deliveries of a backlog
 	Scenario   string  // of a backlog

@@ -25,7 +25,7 @@ import (
 func postgresRound(engines int) func(context.Context, *bench, row) (round, error) {
 	return func(ctx context.Context, b *bench, _ row) (round, error) {
 		r, err := b.inScratch(ctx, order{
-			Part: "loop", Kind: "postgres", Engines: engines, Events: b.events, Endpoints: b.endpoints, Profile: b.profileTo,
+			Part: "loop", Kind: "postgres", Engines: engines, Events: b.events, Endpoints: b.endpoints, Cold: b.cold, Profile: b.profileTo,
 		})
 		return roundOf(r), err
 	}
@@ -155,9 +155,6 @@ func playEngines(ctx context.Context, o order, lane lanes.Config) (_ report, err
 	if err != nil {
 		return report{}, err
 	}
-	if _, err := ask(ctx, o.URL); err != nil {
-		return report{}, err
-	}
 	for _, r := range rigs {
 		r.start(ctx)
 	}
@@ -165,6 +162,14 @@ func playEngines(ctx context.Context, o order, lane lanes.Config) (_ report, err
 		if err := r.awaitReady(ctx); err != nil {
 			return report{}, err
 		}
+	}
+	for _, r := range rigs {
+		if err := r.warm(ctx, o, to, 0); err != nil {
+			return report{}, err
+		}
+	}
+	if _, err := ask(ctx, o.URL); err != nil { // which counts from here on
+		return report{}, err
 	}
 	m := startMeter(rigs[0].cpu)
 	published := make([]error, len(rigs))
