@@ -5,18 +5,23 @@ import (
 	"crypto/sha256"
 	"hash"
 	"sync"
+	"sync/atomic"
 )
 
 // MACs keeps HMAC-SHA256 states of one key: making one costs several
-// allocations and two hash blocks.
+// allocations and two hash blocks. There are too many keys for a sync.Pool
+// each, and every one is used too seldom to find its own still filled.
 type MACs struct {
-	pool sync.Pool
+	fresh func() *state            // hides the key from who prints this
+	kept  [4]atomic.Pointer[state] // so many are used at a time, hardly more
 }
+
+type state struct{ hash.Hash }
 
 // MAC is one state, with room that is any key's. It does not copy long texts
 // that are given to Bytes.
 type MAC struct {
-	mac  hash.Hash
+	mac  *state
 	text []byte // collects what is short: hashing in one piece is quicker
 	sum  [sha256.Size]byte
 }
@@ -29,24 +34,41 @@ const (
 	keepText = 4 << 10
 )
 
-// NewMACs returns a pool for key, which it does not copy and which must not
+// NewMACs returns the states of key, which it does not copy and which must not
 // change.
 func NewMACs(key []byte) *MACs {
-	p := new(MACs)
-	p.pool.New = func() any { return hmac.New(sha256.New, key) }
-	return p
+	return &MACs{fresh: func() *state { return &state{hmac.New(sha256.New, key)} }}
 }
 
 // Start returns a fresh state.
 func (p *MACs) Start() *MAC {
 	m, ok := rooms.Get().(*MAC)
-	mac, fits := p.pool.Get().(hash.Hash)
-	if !ok || !fits { // the pools hold nothing else
+	if !ok { // the pool holds nothing else
 		panic("keys: foreign value in a pool")
 	}
-	mac.Reset()
-	m.mac, m.text = mac, m.text[:0]
+	m.mac, m.text = p.take(), m.text[:0]
 	return m
+}
+
+func (p *MACs) take() *state {
+	for i := range p.kept {
+		if p.kept[i].Load() == nil {
+			continue
+		}
+		if s := p.kept[i].Swap(nil); s != nil {
+			s.Reset()
+			return s
+		}
+	}
+	return p.fresh()
+}
+
+func (p *MACs) keep(s *state) {
+	for i := range p.kept {
+		if p.kept[i].CompareAndSwap(nil, s) {
+			return
+		}
+	}
 }
 
 // Text adds s.
@@ -74,7 +96,7 @@ func (p *MACs) Finish(m *MAC) [sha256.Size]byte {
 	m.flush()
 	m.mac.Sum(m.sum[:0])
 	sum := m.sum
-	p.pool.Put(m.mac)
+	p.keep(m.mac)
 	m.mac = nil
 	if cap(m.text) <= keepText {
 		rooms.Put(m)
