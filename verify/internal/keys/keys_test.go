@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ringback-go/ringback/internal/race"
 	"github.com/ringback-go/ringback/verify/internal/keys"
 )
 
@@ -105,4 +107,26 @@ func TestMACs(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A key that is used now and then has its state ready, whatever was collected
+// in between.
+func TestMACsOutliveCollections(t *testing.T) { // not parallel: AllocsPerRun counts for the process
+	if race.Enabled {
+		t.Skip("the race detector empties the pool of rooms at random")
+	}
+	many := make([]*keys.MACs, 100)
+	for i := range many {
+		many[i] = keys.NewMACs(fmt.Append(nil, "key ", i))
+	}
+	n := testing.AllocsPerRun(1, func() {
+		runtime.GC()
+		runtime.GC()
+		for _, m := range many {
+			m.Finish(m.Start())
+		}
+	})
+	if n >= float64(len(many)) {
+		t.Errorf("%v allocations for %d keys, want those of a room or two", n, len(many))
+	}
 }
